@@ -1,0 +1,93 @@
+//! What a domain writes: pure decisions and pure folds.
+
+use thiserror::Error;
+use time::OffsetDateTime;
+
+use crate::codec::Meta;
+use crate::ids::{AggregateId, EventId, Offset, Sequence};
+use crate::position::Position;
+use crate::topic::TopicPartition;
+
+/// A consistency boundary. One command makes at most one event, so every change is one record and
+/// atomic by nature.
+pub trait Aggregate: Send + Sync + 'static {
+    /// The state a decision needs; nothing else belongs in it. Cloned when it is first touched in a
+    /// batch, so large parts should be cheap to clone (persistent collections).
+    type State: Default + Clone + Send + Sync + 'static;
+    /// What can be asked of it.
+    type Command: Send + Sync + 'static;
+    /// What can have happened to it.
+    type Event: Event;
+    /// Why a command is not accepted.
+    type Refusal: std::error::Error + Clone + Send + Sync + 'static;
+
+    /// The event this command makes in this state, or why it makes none.
+    fn decide(state: &Self::State, command: &Self::Command) -> Result<Self::Event, Self::Refusal>;
+
+    /// The state after `event`. Total: an event is a fact and cannot be refused.
+    fn evolve(state: &mut Self::State, event: &Self::Event);
+}
+
+/// A fact as the log stores it: a CloudEvents type and JSON data.
+pub trait Event: Send + Sync + Sized + 'static {
+    /// The versioned type, as in `daybook.order.placed.v1`.
+    fn event_type(&self) -> &'static str;
+
+    /// The data as JSON, appended to `out`.
+    fn encode(&self, out: &mut Vec<u8>);
+
+    /// The event of this type from its data; older versions are upcast here.
+    fn decode(event_type: &str, data: &[u8]) -> Result<Self, DecodeError>;
+}
+
+/// Why stored data is not an event.
+#[derive(Debug, Error)]
+pub enum DecodeError {
+    /// This build does not know the type; a newer one may.
+    #[error("unknown event type {0:?}")]
+    UnknownType(String),
+    /// The data does not have the shape of its type.
+    #[error("malformed data of {event_type}: {source}")]
+    Malformed {
+        /// The type.
+        event_type: String,
+        /// What JSON says.
+        source: serde_json::Error,
+    },
+}
+
+/// An accepted event with everything the log knows of it.
+#[derive(Clone, Debug)]
+pub struct Recorded<E> {
+    /// The fact.
+    pub event: E,
+    /// Its aggregate.
+    pub aggregate: AggregateId,
+    /// When it was decided (`ce_time`).
+    pub time: OffsetDateTime,
+    /// Where it lies.
+    pub at: TopicPartition,
+    /// Its offset there.
+    pub offset: Offset,
+    /// Sequence, term, command, correlation, actor.
+    pub meta: Meta,
+    /// W3C trace context of the request that caused it.
+    pub traceparent: Option<Box<str>>,
+}
+
+impl<E> Recorded<E> {
+    /// Its number within its aggregate.
+    pub fn sequence(&self) -> Sequence {
+        self.meta.sequence
+    }
+
+    /// Its `ce_id`.
+    pub fn id(&self) -> EventId {
+        self.meta.command.event_id()
+    }
+
+    /// Its place, as clients see it.
+    pub fn position(&self) -> Position {
+        Position::new(&self.at, self.offset)
+    }
+}
