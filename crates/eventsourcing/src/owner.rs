@@ -1,1 +1,342 @@
-//! soon
+//! The owner: the one writer of a partition, in the epoch its fence opened.
+//!
+//! Each owned partition is one task with at most one batch in flight. While a batch waits for its
+//! acknowledgement the next one is decided on the *speculative* state; what came back decides what
+//! of it becomes state:
+//!
+//! ```text
+//! acknowledged, offsets contiguous   nobody came between: commit, answer
+//! acknowledged, with a gap           read the gap under R: the log says what happened
+//! unknown                            never guess: fence again as a barrier, read up to it under R
+//! ```
+//!
+//! A refusal is an answer too: it waits for the batch it was decided with, or for a look at the high
+//! watermark when nothing is to be appended. So every answer is linearizable per aggregate.
+
+mod acquire;
+mod batch;
+mod book;
+mod decide;
+mod land;
+mod mailbox;
+mod partition;
+mod serve;
+mod waiting;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::aggregate::Aggregate;
+use crate::assignment::{Assignment, AssignmentChange};
+use crate::clock::Environment;
+use crate::codec::CorruptRecord;
+use crate::command::{Accepted, Context, Failure, Unavailable};
+use crate::dispatch::Dispatch;
+use crate::ids::AggregateId;
+use crate::log::{Log, LogError};
+use crate::topic::{Topic, partition_of};
+use mailbox::{Execute, Message, Waiter};
+use partition::{Partition, Role};
+
+/// Limits of an owner. Every queue has one.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Commands waiting per partition before new ones are refused with `overloaded`.
+    pub mailbox_commands_max: usize,
+    /// Commands in one batch.
+    pub batch_commands_max: usize,
+    /// Bytes of records in one batch.
+    pub batch_bytes_max: usize,
+    /// How long a caller waits for its outcome before it is told "unknown".
+    pub command_timeout: Duration,
+    /// Pause before another try when the log is away.
+    pub retry_pause: Duration,
+    /// Callers of [`Service::wait_until`] per partition.
+    pub waiters_max: usize,
+    /// Breaks one rule of the protocol, so that a test can show that its checkers notice.
+    #[cfg(feature = "seeded-bugs")]
+    pub bug: Option<SeededBug>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            mailbox_commands_max: 4_096,
+            batch_commands_max: 1_024,
+            batch_bytes_max: 900_000,
+            command_timeout: Duration::from_secs(10),
+            retry_pause: Duration::from_millis(100),
+            waiters_max: 10_000,
+            #[cfg(feature = "seeded-bugs")]
+            bug: None,
+        }
+    }
+}
+
+/// Known ways to get the protocol wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeededBug {
+    /// Answer before the log has acknowledged.
+    AckBeforeDelivery,
+    /// Take any acknowledged offsets for contiguous ones, so a fence in between goes unnoticed.
+    FencingIgnored,
+    /// Forget which commands were accepted.
+    DedupeDropped,
+    /// Answer a refusal without looking whether the state it rests on is still the newest.
+    StaleRefusal,
+    /// Take an unknown outcome for "not written".
+    UnknownMeansLost,
+    /// Resolve an unknown outcome by reading to the high watermark, without a barrier.
+    NoBarrier,
+}
+
+impl Config {
+    #[cfg(feature = "seeded-bugs")]
+    fn has(&self, bug: SeededBug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    #[cfg(not(feature = "seeded-bugs"))]
+    #[expect(
+        clippy::unused_self,
+        reason = "the shape of its twin, which asks the configuration"
+    )]
+    const fn has(&self, _bug: SeededBug) -> bool {
+        false
+    }
+}
+
+/// Where an owner lives and what it works on.
+#[derive(Clone)]
+pub struct Settings {
+    /// The log.
+    pub log: Arc<dyn Log>,
+    /// Time and ids.
+    pub environment: Arc<dyn Environment>,
+    /// The topic of this aggregate type.
+    pub topic: Topic,
+    /// Its pinned number of partitions.
+    pub partitions: u32,
+    /// This node's name, written into fences.
+    pub node: String,
+    /// Where this node takes forwarded commands, written into fences.
+    pub url: String,
+    /// `ce_source` of the events.
+    pub source: String,
+    /// Limits.
+    pub config: Config,
+}
+
+/// How many partitions are being served.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Served now.
+    pub serving: u32,
+    /// Of the topic.
+    pub total: u32,
+}
+
+/// Why an owner stopped for good. Losing a partition to another node is not among them.
+#[derive(Debug, Error)]
+pub enum OwnerError {
+    /// The log holds a record that cannot be folded; serving on would break P4.
+    #[error(transparent)]
+    Corrupt(#[from] CorruptRecord),
+    /// The log is not the one it was: cut, recreated, reconfigured.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// A cheap handle to all partitions of one aggregate type on this node.
+pub struct Service<A: Aggregate> {
+    mailboxes: Arc<[mpsc::Sender<Message<A>>]>,
+    serving: Arc<[watch::Receiver<bool>]>,
+    status: watch::Receiver<Status>,
+    config: Arc<Config>,
+}
+
+impl<A: Aggregate> Clone for Service<A> {
+    fn clone(&self) -> Self {
+        Self {
+            mailboxes: Arc::clone(&self.mailboxes),
+            serving: Arc::clone(&self.serving),
+            status: self.status.clone(),
+            config: Arc::clone(&self.config),
+        }
+    }
+}
+
+/// Starts one task per partition. They own what `assignment` assigns, until `shutdown`; the handle
+/// then ends with `Ok`. An error means that the process should go down.
+pub fn spawn<A: Aggregate>(
+    settings: Settings,
+    assignment: Box<dyn Assignment>,
+    shutdown: CancellationToken,
+) -> (Service<A>, JoinHandle<Result<(), OwnerError>>) {
+    let config = Arc::new(settings.config.clone());
+    let (status, status_seen) = watch::channel(Status {
+        serving: 0,
+        total: settings.partitions,
+    });
+    let status = Arc::new(status);
+    let mut mailboxes = Vec::new();
+    let mut serving = Vec::new();
+    let mut roles = Vec::new();
+    let mut tasks = JoinSet::new();
+    for number in 0..settings.partitions {
+        let (mailbox, inbox) = mpsc::channel(config.mailbox_commands_max);
+        let (serves, serves_seen) = watch::channel(false);
+        let (role, role_seen) = watch::channel(Role::Idle);
+        let partition = Partition::<A>::new(
+            settings.topic.partition(number),
+            settings.clone(),
+            Bytes::from(settings.source.clone()),
+            inbox,
+            role_seen,
+            partition::Signals {
+                serves,
+                status: Arc::clone(&status),
+            },
+        );
+        tasks.spawn(partition.run());
+        mailboxes.push(mailbox);
+        serving.push(serves_seen);
+        roles.push(role);
+    }
+    let service = Service {
+        mailboxes: mailboxes.into(),
+        serving: serving.into(),
+        status: status_seen,
+        config,
+    };
+    let topic = settings.topic;
+    let supervisor = tokio::spawn(supervise(topic, tasks, roles, assignment, shutdown));
+    (service, supervisor)
+}
+
+/// Turns assignment changes into roles until shutdown or the first task that fails.
+async fn supervise(
+    topic: Topic,
+    mut tasks: JoinSet<Result<(), OwnerError>>,
+    roles: Vec<watch::Sender<Role>>,
+    mut assignment: Box<dyn Assignment>,
+    shutdown: CancellationToken,
+) -> Result<(), OwnerError> {
+    let set = |partition: u32, to: Role| {
+        if let Some(role) = roles.get(partition as usize) {
+            role.send_replace(to);
+        }
+    };
+    let mut assigning = true;
+    loop {
+        tokio::select! {
+            biased;
+            () = shutdown.cancelled() => break,
+            Some(ended) = tasks.join_next() => {
+                // Dropping the set aborts the other partitions: one log, one fate.
+                return ended.unwrap_or_else(|death| std::panic::resume_unwind(death.into_panic()));
+            }
+            change = assignment.next(), if assigning => match change {
+                Some(AssignmentChange::Assigned(at)) if at.topic == topic => set(at.partition, Role::Own),
+                // Lost is handled like Revoked: what is in flight is settled by R, not by haste.
+                Some(AssignmentChange::Revoked(at) | AssignmentChange::Lost(at)) if at.topic == topic => {
+                    set(at.partition, Role::Idle);
+                }
+                Some(_) => {}
+                None => {
+                    assigning = false;
+                    roles.iter().for_each(|role| { role.send_replace(Role::Idle); });
+                }
+            },
+        }
+    }
+    roles.iter().for_each(|role| {
+        role.send_replace(Role::Stop);
+    });
+    while let Some(ended) = tasks.join_next().await {
+        ended.unwrap_or_else(|death| std::panic::resume_unwind(death.into_panic()))?;
+    }
+    Ok(())
+}
+
+impl<A: Aggregate> Service<A> {
+    fn index(&self, aggregate: &AggregateId) -> usize {
+        let partitions = u32::try_from(self.mailboxes.len()).expect("made from a u32");
+        partition_of(aggregate, partitions) as usize
+    }
+
+    /// A refusal at the door: nothing was attempted.
+    fn not_attempted<R>(&self, reason: Unavailable) -> Failure<R> {
+        let retry_after = match reason {
+            Unavailable::Overloaded => self.config.retry_pause,
+            Unavailable::NoOwner | Unavailable::Deposed | Unavailable::Stopping => Duration::from_secs(1),
+        };
+        Failure::NotAttempted { reason, retry_after }
+    }
+
+    /// Watches how many partitions are being served.
+    pub fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Waits until the aggregate's committed state satisfies `reached`, at most `timeout`. Says
+    /// whether it does.
+    pub async fn wait_until(
+        &self,
+        aggregate: &AggregateId,
+        reached: fn(&A::State) -> bool,
+        timeout: Duration,
+    ) -> bool {
+        let (reply, answer) = oneshot::channel();
+        let waiter = Waiter {
+            aggregate: aggregate.clone(),
+            reached,
+            reply,
+        };
+        let mailbox = &self.mailboxes[self.index(aggregate)];
+        if mailbox.try_send(Message::Wait(waiter)).is_err() {
+            return false;
+        }
+        matches!(tokio::time::timeout(timeout, answer).await, Ok(Ok(())))
+    }
+}
+
+#[async_trait]
+impl<A: Aggregate> Dispatch<A> for Service<A> {
+    async fn execute(
+        &self,
+        aggregate: AggregateId,
+        command: A::Command,
+        context: Context,
+    ) -> Result<Accepted, Failure<A::Refusal>> {
+        let index = self.index(&aggregate);
+        if !*self.serving[index].borrow() {
+            return Err(self.not_attempted(Unavailable::NoOwner));
+        }
+        let (reply, answer) = oneshot::channel();
+        let message = Message::Execute(Execute {
+            aggregate,
+            command,
+            context,
+            reply,
+        });
+        if let Err(refused) = self.mailboxes[index].try_send(message) {
+            return Err(self.not_attempted(match refused {
+                mpsc::error::TrySendError::Full(_) => Unavailable::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => Unavailable::Stopping,
+            }));
+        }
+        match tokio::time::timeout(self.config.command_timeout, answer).await {
+            Ok(Ok(outcome)) => outcome,
+            // Too late, or the task died with the command: it may have been appended.
+            Ok(Err(_)) | Err(_) => Err(Failure::Unknown),
+        }
+    }
+}

@@ -110,7 +110,7 @@ mod tests {
         let golden = [
             ("21", 0),
             ("foobar", 6),
-            ("abc", 11),
+            ("abc", 3),
             ("kafka", 4),
             ("", 9),
             ("order-1", 10),

@@ -1,0 +1,155 @@
+//! A batch: commands decided on the speculative state, waiting for the log to make it true.
+
+use std::collections::HashMap;
+
+use crate::aggregate::Aggregate;
+use crate::command::{Accepted, Failure, Unavailable};
+use crate::ids::{AggregateId, CommandId, Digest, Offset, Sequence};
+use crate::memory::Remembered;
+use crate::position::Position;
+use crate::record::Record;
+use crate::topic::TopicPartition;
+
+use super::book::{Book, Found};
+use super::mailbox::{Outcome, Reply};
+
+/// An aggregate as it will be once the batches before it are committed.
+pub(super) struct Speculative<A: Aggregate> {
+    pub(super) state: A::State,
+    pub(super) sequence: Sequence,
+    /// What this batch accepted for the aggregate.
+    pub(super) fresh: Vec<Fresh>,
+}
+
+/// A command accepted in a batch, before its event has an offset.
+#[derive(Clone, Copy)]
+pub(super) struct Fresh {
+    pub(super) command: CommandId,
+    pub(super) digest: Digest,
+    pub(super) sequence: Sequence,
+    /// Which record of the batch is its event.
+    pub(super) record: usize,
+}
+
+/// An answer that must wait for the batch.
+pub(super) enum Held<A: Aggregate> {
+    /// The outcome of the command with this id: decided here, or repeated while in flight.
+    Event {
+        command: CommandId,
+        replayed: bool,
+        reply: Reply<A>,
+    },
+    /// A refusal or the answer to a repeat, true as of the state before this batch ends.
+    Answer { outcome: Outcome<A>, reply: Reply<A> },
+}
+
+/// See the module.
+pub(super) struct Batch<A: Aggregate> {
+    pub(super) records: Vec<Record>,
+    pub(super) bytes: usize,
+    pub(super) entries: HashMap<AggregateId, Speculative<A>>,
+    pub(super) held: Vec<Held<A>>,
+}
+
+impl<A: Aggregate> Default for Batch<A> {
+    fn default() -> Self {
+        Self {
+            records: Vec::new(),
+            bytes: 0,
+            entries: HashMap::new(),
+            held: Vec::new(),
+        }
+    }
+}
+
+impl<A: Aggregate> Batch<A> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// The command, when this batch accepted it for that aggregate.
+    pub(super) fn recall(&self, aggregate: &AggregateId, command: CommandId) -> Option<Fresh> {
+        let entry = self.entries.get(aggregate)?;
+        entry
+            .fresh
+            .iter()
+            .rev()
+            .find(|fresh| fresh.command == command)
+            .copied()
+    }
+
+    /// The log has it at these offsets, with nothing in between: the speculative state is true.
+    pub(super) fn commit(self, at: &TopicPartition, offsets: &[Offset], book: &mut Book<A>) {
+        let mut found = Found::with_capacity(self.records.len());
+        for (aggregate, speculative) in self.entries {
+            let entry = book.entries.entry(aggregate).or_default();
+            entry.state = speculative.state;
+            entry.sequence = speculative.sequence;
+            for fresh in speculative.fresh {
+                let remembered = Remembered {
+                    command: fresh.command,
+                    digest: fresh.digest,
+                    sequence: fresh.sequence,
+                    offset: offsets[fresh.record],
+                };
+                entry.memory.remember(remembered);
+                found.insert(fresh.command, remembered);
+            }
+        }
+        if let Some(last) = offsets.last() {
+            book.next = last.next();
+        }
+        answer(self.held, at, &found, Unavailable::Deposed);
+    }
+
+    /// The log was read instead, and holds what was `found`: whatever is not among it is void.
+    pub(super) fn settle(self, at: &TopicPartition, found: &Found, void: Unavailable) {
+        answer(self.held, at, found, void);
+    }
+
+    /// Like [`Batch::settle`], but answers that rest on the speculative state are void as well.
+    pub(super) fn void(self, at: &TopicPartition, found: &Found, void: Unavailable) {
+        let held = self.held.into_iter().map(|held| match held {
+            Held::Answer { reply, .. } => Held::Answer {
+                outcome: Err(not_attempted(void)),
+                reply,
+            },
+            event @ Held::Event { .. } => event,
+        });
+        answer(held.collect(), at, found, void);
+    }
+}
+
+/// The definite answer "nothing was written".
+pub(super) fn not_attempted<R>(reason: Unavailable) -> Failure<R> {
+    Failure::NotAttempted {
+        reason,
+        retry_after: std::time::Duration::from_secs(1),
+    }
+}
+
+/// The outcome of a command whose event lies in the log.
+pub(super) fn accepted(at: &TopicPartition, known: &Remembered, replayed: bool) -> Accepted {
+    Accepted {
+        sequence: known.sequence,
+        position: Position::new(at, known.offset),
+        replayed,
+    }
+}
+
+fn answer<A: Aggregate>(held: Vec<Held<A>>, at: &TopicPartition, found: &Found, void: Unavailable) {
+    for held in held {
+        // A caller that gave up has been told "unknown"; there is nobody left to answer.
+        let _ = match held {
+            Held::Answer { outcome, reply } => reply.send(outcome),
+            Held::Event {
+                command,
+                replayed,
+                reply,
+            } => reply.send(match found.get(&command) {
+                Some(known) => Ok(accepted(at, known, replayed)),
+                None => Err(not_attempted(void)),
+            }),
+        };
+    }
+}

@@ -1,0 +1,34 @@
+//! What a partition's task is asked.
+
+use tokio::sync::oneshot;
+
+use crate::aggregate::Aggregate;
+use crate::command::{Accepted, Context, Failure};
+use crate::ids::AggregateId;
+
+/// The answer to a command.
+pub(super) type Outcome<A> = Result<Accepted, Failure<<A as Aggregate>::Refusal>>;
+
+/// Where the answer goes. A caller that gave up is no longer there.
+pub(super) type Reply<A> = oneshot::Sender<Outcome<A>>;
+
+/// One command.
+pub(super) struct Execute<A: Aggregate> {
+    pub(super) aggregate: AggregateId,
+    pub(super) command: A::Command,
+    pub(super) context: Context,
+    pub(super) reply: Reply<A>,
+}
+
+/// Someone who waits for a committed state.
+pub(super) struct Waiter<A: Aggregate> {
+    pub(super) aggregate: AggregateId,
+    pub(super) reached: fn(&A::State) -> bool,
+    pub(super) reply: oneshot::Sender<()>,
+}
+
+/// Either.
+pub(super) enum Message<A: Aggregate> {
+    Execute(Execute<A>),
+    Wait(Waiter<A>),
+}
