@@ -138,7 +138,7 @@ uuid_id!(
     EventId
 );
 
-/// The namespace under which every derived id of Daybook is drawn (UUIDv5).
+/// The namespace under which every derived id of Daybook is drawn (version 5).
 pub const NAMESPACE: Uuid = Uuid::from_u128(0x6d1f_9a52_7c0e_5b34_9f18_2ac4_d370_e6b1);
 
 impl CommandId {

@@ -234,6 +234,11 @@ async fn supervise(
             role.send_replace(to);
         }
     };
+    let set_all = |to: Role| {
+        for role in &roles {
+            role.send_replace(to);
+        }
+    };
     let mut assigning = true;
     loop {
         tokio::select! {
@@ -252,14 +257,12 @@ async fn supervise(
                 Some(_) => {}
                 None => {
                     assigning = false;
-                    roles.iter().for_each(|role| { role.send_replace(Role::Idle); });
+                    set_all(Role::Idle);
                 }
             },
         }
     }
-    roles.iter().for_each(|role| {
-        role.send_replace(Role::Stop);
-    });
+    set_all(Role::Stop);
     while let Some(ended) = tasks.join_next().await {
         ended.unwrap_or_else(|death| std::panic::resume_unwind(death.into_panic()))?;
     }

@@ -116,11 +116,11 @@ async fn accepted(harness: &Harness, of: &AggregateId) -> Vec<(Offset, Meta, Mov
     let mut events = Vec::new();
     for stored in history(harness, of).await {
         let parsed = codec::parse(&stored).expect("well formed");
-        if let (Verdict::Accepted, Parsed::Event(envelope)) = (rule.judge(parsed.claim()), parsed) {
-            if envelope.aggregate == *of {
-                let recorded = codec::decode::<Moved>(&stored, envelope).expect("decodes");
-                events.push((stored.offset, recorded.meta, recorded.event));
-            }
+        if let (Verdict::Accepted, Parsed::Event(envelope)) = (rule.judge(parsed.claim()), parsed)
+            && envelope.aggregate == *of
+        {
+            let recorded = codec::decode::<Moved>(&stored, envelope).expect("decodes");
+            events.push((stored.offset, recorded.meta, recorded.event));
         }
     }
     events

@@ -184,14 +184,14 @@ impl World {
     async fn attempt(
         &self,
         account: &AggregateId,
-        content: &Command,
+        command: &Command,
         key: &str,
         node: usize,
     ) -> Result<Accepted, Failure<Insufficient>> {
         let service = self.nodes.lock().expect("no panic inside")[node].service.clone();
-        let command = CommandId::of_key("client", key);
+        let id = CommandId::of_key("client", key);
         let context = Context {
-            id: command,
+            id,
             digest: Digest::of(key.as_bytes()),
             expected: Expected::Any,
             correlation: "".into(),
@@ -200,9 +200,9 @@ impl World {
             traceparent: None,
         };
         let sent = self.log.len(&self.at);
-        let outcome = service.execute(account.clone(), content.clone(), context).await;
+        let outcome = service.execute(account.clone(), command.clone(), context).await;
         let window = (sent, self.log.len(&self.at));
-        let (account, content) = (account.clone(), content.clone());
+        let (account, content) = (account.clone(), command.clone());
         let seen = Attempt {
             command,
             account,
