@@ -202,11 +202,10 @@ impl World {
         let sent = self.log.len(&self.at);
         let outcome = service.execute(account.clone(), command.clone(), context).await;
         let window = (sent, self.log.len(&self.at));
-        let (account, content) = (account.clone(), command.clone());
         let seen = Attempt {
-            command,
-            account,
-            content,
+            command: id,
+            account: account.clone(),
+            content: command.clone(),
             window,
             outcome: outcome.clone(),
         };
