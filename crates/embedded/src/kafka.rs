@@ -1,4 +1,4 @@
-//! A Kafka broker of our own: one node in `KRaft` mode, on loopback.
+//! A Kafka broker of our own: one node in KRaft mode, on loopback.
 
 mod distribution;
 
@@ -14,7 +14,7 @@ use crate::postgres::tail;
 use crate::{EmbeddedError, free_port};
 use distribution::{classpath, java};
 
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(50);
 
 /// What kind of broker.

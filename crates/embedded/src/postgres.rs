@@ -3,7 +3,6 @@
 mod cluster;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -11,13 +10,15 @@ use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use uuid::Uuid;
+
 use crate::{EmbeddedError, free_port, unprivileged};
 use cluster::{Postmaster, binary, cluster_of, initialise};
 
 /// The superuser of an embedded server.
 pub const USER: &str = "daybook";
 
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+const START_TIMEOUT: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(20);
 
 /// What kind of server.
@@ -235,12 +236,8 @@ fn password(data: &Path) -> Result<String, EmbeddedError> {
     {
         return Ok(known);
     }
-    let mut random = [0; 24];
-    let mut source = File::open("/dev/urandom").map_err(EmbeddedError::io("/dev/urandom"))?;
-    source
-        .read_exact(&mut random)
-        .map_err(EmbeddedError::io("/dev/urandom"))?;
-    let fresh: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    // Two random UUIDs: 244 bits from the system's source.
+    let fresh = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
     let mut file = OpenOptions::new()
         .write(true)
         .create(true)

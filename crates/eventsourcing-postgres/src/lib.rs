@@ -1,1 +1,5 @@
-//! Placeholder; see Cargo.toml.
+//! PostgreSQL below the engine: the event log of the embedded default, and the read side of every
+//! Daybook: checkpoints, projections, rebuild.
+
+pub mod log;
+pub mod migrate;

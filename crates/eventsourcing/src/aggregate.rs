@@ -28,7 +28,7 @@ pub trait Aggregate: Send + Sync + 'static {
     fn evolve(state: &mut Self::State, event: &Self::Event);
 }
 
-/// A fact as the log stores it: a `CloudEvents` type and JSON data.
+/// A fact as the log stores it: a CloudEvents type and JSON data.
 pub trait Event: Send + Sync + Sized + 'static {
     /// The versioned type, as in `daybook.order.placed.v1`.
     fn event_type(&self) -> &'static str;

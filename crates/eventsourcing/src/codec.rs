@@ -1,4 +1,4 @@
-//! How events and fences become records and back: `CloudEvents` 1.0 in binary mode, with everything
+//! How events and fences become records and back: CloudEvents 1.0 in binary mode, with everything
 //! that is ours packed into one header, because headers are the largest cost of producing.
 
 use std::borrow::Cow;

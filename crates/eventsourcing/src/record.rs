@@ -18,7 +18,7 @@ pub struct Record {
     pub key: Bytes,
     /// JSON.
     pub value: Bytes,
-    /// `CloudEvents` attributes and ours, in the order written.
+    /// CloudEvents attributes and ours, in the order written.
     pub headers: Vec<Header>,
 }
 

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 /// Asks until the answer is there; panics with `what` when `deadline` has passed.
-#[track_caller]
 pub async fn eventually<T, F>(what: &str, deadline: Duration, mut ask: impl FnMut() -> F) -> T
 where
     F: Future<Output = Option<T>>,

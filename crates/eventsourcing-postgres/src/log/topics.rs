@@ -1,0 +1,56 @@
+//! Topics and their pinned number of partitions.
+
+use eventsourcing::log::LogError;
+use eventsourcing::topic::Topic;
+
+use super::{PostgresLog, unavailable};
+
+/// What is known of a topic once it was looked up; neither part ever changes.
+#[derive(Clone, Copy)]
+pub(crate) struct KnownTopic {
+    pub(crate) id: i32,
+    pub(crate) partitions: u32,
+}
+
+impl PostgresLog {
+    /// Creates the topic, or makes sure that it has this many partitions: a key's partition must
+    /// never change, so the number is pinned when the topic is created.
+    pub async fn create_topic(&self, topic: &Topic, partitions: u32) -> Result<(), LogError> {
+        sqlx::query(
+            "INSERT INTO daybook_log.topics (name, partitions) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING",
+        )
+        .bind(topic.as_str())
+        .bind(partitions.cast_signed())
+        .execute(&self.pool)
+        .await
+        .map_err(unavailable)?;
+        let pinned = self.topic(topic).await?.partitions;
+        if pinned == partitions {
+            return Ok(());
+        }
+        Err(LogError::Misconfigured(format!(
+            "topic {topic} was created with {pinned} partitions, but {partitions} are configured; the number is \
+             pinned for good: set `partitions` to {pinned}, or use another topic prefix for a new shop"
+        )))
+    }
+
+    pub(crate) async fn topic(&self, topic: &Topic) -> Result<KnownTopic, LogError> {
+        let mut known = self.topics.lock().await;
+        if let Some(found) = known.get(topic) {
+            return Ok(*found);
+        }
+        let row: Option<(i32, i32)> =
+            sqlx::query_as("SELECT id, partitions FROM daybook_log.topics WHERE name = $1")
+                .bind(topic.as_str())
+                .fetch_optional(&self.pool)
+                .await
+                .map_err(unavailable)?;
+        let (id, partitions) = row.ok_or_else(|| LogError::NoSuchTopic(topic.to_string()))?;
+        let found = KnownTopic {
+            id,
+            partitions: partitions.cast_unsigned(),
+        };
+        known.insert(topic.clone(), found);
+        Ok(found)
+    }
+}
