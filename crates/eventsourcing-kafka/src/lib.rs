@@ -1,1 +1,13 @@
-//! Placeholder; see Cargo.toml.
+//! The event log on Apache Kafka. The only crate that speaks to librdkafka.
+//!
+//! No transactions and no consumer groups: validity is decided by rule R from the log itself, so all
+//! this crate does is append batches, read partitions and look at watermarks.
+
+mod admin;
+mod consumers;
+mod log;
+mod producer;
+mod reader;
+
+pub use admin::{Finding, Flush, Severity, TopicSettings, check_topics, create_topics};
+pub use log::{Config, KafkaLog};

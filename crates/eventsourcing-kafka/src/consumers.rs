@@ -1,0 +1,71 @@
+//! Clients for reading: one that asks about watermarks, and a few warm ones for readers, because the
+//! first message of a cold client takes half a second.
+
+use std::sync::{Mutex, PoisonError};
+
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+
+/// Warm clients kept; each costs a few threads.
+const WARM_MAX: usize = 8;
+
+pub(crate) struct Consumers {
+    brokers: String,
+    asking: BaseConsumer,
+    warm: Mutex<Vec<BaseConsumer>>,
+}
+
+impl Consumers {
+    pub(crate) fn new(brokers: &str) -> Result<Self, KafkaError> {
+        let asking = create(brokers)?;
+        Ok(Self {
+            brokers: brokers.to_owned(),
+            asking,
+            warm: Mutex::default(),
+        })
+    }
+
+    /// The client for questions; it never has an assignment.
+    pub(crate) const fn asking(&self) -> &BaseConsumer {
+        &self.asking
+    }
+
+    /// A client for one reader: warm when there is one.
+    pub(crate) fn take(&self) -> Result<BaseConsumer, KafkaError> {
+        let warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        warm.map_or_else(|| create(&self.brokers), Ok)
+    }
+
+    /// Back from a reader that is done.
+    pub(crate) fn give_back(&self, consumer: BaseConsumer) {
+        if consumer.unassign().is_err() {
+            return;
+        }
+        let mut warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner);
+        if warm.len() < WARM_MAX {
+            warm.push(consumer);
+        }
+    }
+}
+
+fn create(brokers: &str) -> Result<BaseConsumer, KafkaError> {
+    ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("client.id", "daybook")
+        // Offsets are ours to keep; the group exists in name only, because assign() wants one.
+        .set("group.id", "daybook-unused")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // A log that lacks what we ask for must be noticed, never papered over.
+        .set("auto.offset.reset", "error")
+        .set("check.crcs", "true")
+        // The default may idle a live tail for a second.
+        .set("fetch.queue.backoff.ms", "0")
+        .set("fetch.wait.max.ms", "100")
+        .set("fetch.error.backoff.ms", "50")
+        .set("reconnect.backoff.ms", "20")
+        .set("reconnect.backoff.max.ms", "1000")
+        .set("allow.auto.create.topics", "false")
+        .create()
+}

@@ -1,0 +1,139 @@
+//! The port's methods, each a thin call into its part.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use eventsourcing::ids::Offset;
+use eventsourcing::log::{Appended, Bounds, Log, LogError, Reader};
+use eventsourcing::record::Record;
+use eventsourcing::topic::{Topic, TopicPartition};
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::consumers::Consumers;
+use crate::producer::Producer;
+use crate::reader::KafkaReader;
+
+/// How to reach the broker, and limits.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `host:port`, separated by commas.
+    pub brokers: String,
+    /// After this an append is `Unknown`, and a read or a look at the bounds `Unavailable`.
+    pub timeout: Duration,
+    /// How long librdkafka waits for company before it sends a batch. 0 is best with page-cache
+    /// acknowledgements; a fraction of a millisecond pays with `flush.messages=1` under load.
+    pub linger_ms: f64,
+}
+
+impl Config {
+    /// The defaults, for these brokers.
+    #[must_use]
+    pub fn new(brokers: impl Into<String>) -> Self {
+        Self {
+            brokers: brokers.into(),
+            timeout: Duration::from_secs(5),
+            linger_ms: 0.0,
+        }
+    }
+}
+
+/// The log. Clones share one producer.
+#[derive(Clone)]
+pub struct KafkaLog {
+    producer: Arc<Producer>,
+    consumers: Arc<Consumers>,
+    timeout: Duration,
+}
+
+impl KafkaLog {
+    /// Opens the log; connects in the background, so a broker that is away is no error here.
+    pub fn open(config: &Config) -> Result<Self, LogError> {
+        let misconfigured = |error: KafkaError| LogError::Misconfigured(error.to_string());
+        let producer = Producer::new(config.clone()).map_err(misconfigured)?;
+        let consumers = Consumers::new(&config.brokers).map_err(misconfigured)?;
+        Ok(Self {
+            producer: Arc::new(producer),
+            consumers: Arc::new(consumers),
+            timeout: config.timeout,
+        })
+    }
+
+    /// Asks the broker on a thread that may block.
+    async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Consumers, Duration) -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let (consumers, timeout) = (Arc::clone(&self.consumers), self.timeout);
+        tokio::task::spawn_blocking(move || question(&consumers, timeout))
+            .await
+            .unwrap_or_else(|death| std::panic::resume_unwind(death.into_panic()))
+    }
+}
+
+#[async_trait]
+impl Log for KafkaLog {
+    async fn append(&self, to: &TopicPartition, records: Vec<Record>) -> Appended {
+        self.producer.append(to, &records).await
+    }
+
+    async fn reader(&self, from: Vec<(TopicPartition, Offset)>) -> Result<Box<dyn Reader>, LogError> {
+        for (at, asked) in &from {
+            let Bounds { start, end } = self.bounds(at).await?;
+            if *asked < start || *asked > end {
+                return Err(LogError::OutOfRange {
+                    at: at.clone(),
+                    start,
+                    end,
+                    asked: *asked,
+                });
+            }
+        }
+        let reader = KafkaReader::start(Arc::clone(&self.consumers), &from)?;
+        Ok(Box::new(reader))
+    }
+
+    async fn bounds(&self, of: &TopicPartition) -> Result<Bounds, LogError> {
+        let of = of.clone();
+        self.ask(move |consumers, timeout| {
+            let partition = of.partition.cast_signed();
+            let bounds = consumers
+                .asking()
+                .fetch_watermarks(of.topic.as_str(), partition, timeout);
+            let (start, end) = bounds.map_err(|error| log_error(&of.topic, &error))?;
+            Ok(Bounds {
+                start: Offset(start.cast_unsigned()),
+                end: Offset(end.cast_unsigned()),
+            })
+        })
+        .await
+    }
+
+    async fn partitions(&self, of: &Topic) -> Result<u32, LogError> {
+        let of = of.clone();
+        self.ask(move |consumers, timeout| {
+            let metadata = consumers.asking().fetch_metadata(Some(of.as_str()), timeout);
+            let metadata = metadata.map_err(|error| log_error(&of, &error))?;
+            let topic = metadata.topics().first();
+            match topic.map_or(0, |topic| topic.partitions().len()) {
+                0 => Err(LogError::NoSuchTopic(of.to_string())),
+                count => Ok(u32::try_from(count).expect("a partition number fits")),
+            }
+        })
+        .await
+    }
+}
+
+/// What a client error means to a reader.
+pub(crate) fn log_error(topic: &Topic, error: &KafkaError) -> LogError {
+    let unknown = [
+        RDKafkaErrorCode::UnknownTopicOrPartition,
+        RDKafkaErrorCode::UnknownTopic,
+    ];
+    match error.rdkafka_error_code() {
+        Some(code) if unknown.contains(&code) => LogError::NoSuchTopic(topic.to_string()),
+        Some(RDKafkaErrorCode::UnknownPartition) => LogError::NoSuchTopic(topic.to_string()),
+        _ => LogError::Unavailable(error.to_string()),
+    }
+}

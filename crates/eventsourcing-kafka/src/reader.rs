@@ -1,0 +1,209 @@
+//! Reading: a client with a manual assignment, polled by a thread of its own into a bounded channel.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use eventsourcing::ids::Offset;
+use eventsourcing::log::{LogError, Reader};
+use eventsourcing::record::{Record, Stored};
+use eventsourcing::topic::{Topic, TopicPartition};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message};
+use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
+use time::OffsetDateTime;
+use tokio::sync::mpsc;
+
+use crate::consumers::Consumers;
+use crate::log::log_error;
+
+/// Records that travel together from the thread to the reader.
+const BATCH_RECORDS_MAX: usize = 1_000;
+/// Batches waiting for a slow reader.
+const BATCHES_MAX: usize = 8;
+/// The thread looks this often whether its reader is still there.
+const POLL: Duration = Duration::from_millis(100);
+/// A client that reports trouble for so long without a record is reported as unavailable.
+const TROUBLE_MAX: Duration = Duration::from_secs(5);
+
+type Batch = Result<Vec<Stored>, LogError>;
+
+pub(crate) struct KafkaReader {
+    batches: mpsc::Receiver<Batch>,
+    pending: VecDeque<Stored>,
+}
+
+impl KafkaReader {
+    pub(crate) fn start(
+        consumers: Arc<Consumers>,
+        from: &[(TopicPartition, Offset)],
+    ) -> Result<Self, LogError> {
+        let unavailable = |error: KafkaError| LogError::Unavailable(error.to_string());
+        let consumer = consumers.take().map_err(unavailable)?;
+        let mut assignment = TopicPartitionList::new();
+        for (at, offset) in from {
+            let (partition, offset) = (
+                at.partition.cast_signed(),
+                KafkaOffset::Offset(offset.0.cast_signed()),
+            );
+            assignment
+                .add_partition_offset(at.topic.as_str(), partition, offset)
+                .map_err(unavailable)?;
+        }
+        consumer.assign(&assignment).map_err(unavailable)?;
+        let topics = from
+            .iter()
+            .map(|(at, _)| (at.topic.as_str().to_owned(), at.topic.clone()))
+            .collect();
+        let (sender, batches) = mpsc::channel(BATCHES_MAX);
+        let poller = Poller { topics, sender };
+        std::thread::Builder::new()
+            .name("kafka-reader".to_owned())
+            .spawn(move || {
+                poller.run(&consumer);
+                consumers.give_back(consumer);
+            })
+            .map_err(|error| LogError::Unavailable(error.to_string()))?;
+        Ok(Self {
+            batches,
+            pending: VecDeque::new(),
+        })
+    }
+}
+
+#[async_trait]
+impl Reader for KafkaReader {
+    async fn next(&mut self, max: usize) -> Result<Vec<Stored>, LogError> {
+        while self.pending.is_empty() {
+            // Nothing is taken from the channel before it is in `pending`, so a dropped call loses nothing.
+            match self.batches.recv().await {
+                Some(batch) => self.pending.extend(batch?),
+                None => return Err(LogError::Unavailable("the reader's thread ended".to_owned())),
+            }
+        }
+        let count = max.min(self.pending.len());
+        Ok(self.pending.drain(..count).collect())
+    }
+}
+
+struct Poller {
+    topics: HashMap<String, Topic>,
+    sender: mpsc::Sender<Batch>,
+}
+
+impl Poller {
+    fn run(&self, consumer: &BaseConsumer) {
+        let mut trouble: Option<Instant> = None;
+        while !self.sender.is_closed() {
+            let batch = match self.poll(consumer) {
+                Ok(records) if records.is_empty() => continue,
+                Ok(records) => {
+                    trouble = None;
+                    Ok(records)
+                }
+                // The client goes on trying by itself; only lasting or final trouble is passed on.
+                Err(LogError::Unavailable(reason)) => {
+                    let since = *trouble.get_or_insert_with(Instant::now);
+                    if since.elapsed() < TROUBLE_MAX {
+                        continue;
+                    }
+                    Err(LogError::Unavailable(reason))
+                }
+                Err(error) => Err(error),
+            };
+            let last = batch.is_err();
+            if self.sender.blocking_send(batch).is_err() || last {
+                return;
+            }
+        }
+    }
+
+    /// What is there: waits for the first record, takes the rest as it comes.
+    fn poll(&self, consumer: &BaseConsumer) -> Batch {
+        let mut records = Vec::new();
+        let mut patience = POLL;
+        while records.len() < BATCH_RECORDS_MAX {
+            match consumer.poll(patience) {
+                None => break,
+                Some(Ok(message)) => records.push(self.stored(&message)),
+                // The records before it are good; the client repeats a lasting error.
+                Some(Err(_)) if !records.is_empty() => break,
+                Some(Err(error)) => return Err(self.read_error(consumer, &error)),
+            }
+            patience = Duration::ZERO;
+        }
+        Ok(records)
+    }
+
+    fn stored(&self, message: &BorrowedMessage<'_>) -> Stored {
+        let topic = self.topics.get(message.topic()).cloned();
+        let topic = topic.unwrap_or_else(|| Topic::named(message.topic()));
+        let bytes = |part: Option<&[u8]>| part.map(Bytes::copy_from_slice).unwrap_or_default();
+        let headers = message.headers().map_or_else(Vec::new, |headers| {
+            let own = |name: &str| Cow::Owned(name.to_owned());
+            headers
+                .iter()
+                .map(|header| (own(header.key), bytes(header.value)))
+                .collect()
+        });
+        let millis = i128::from(message.timestamp().to_millis().unwrap_or_default());
+        let timestamp = OffsetDateTime::from_unix_timestamp_nanos(millis * 1_000_000);
+        Stored {
+            at: topic.partition(message.partition().cast_unsigned()),
+            offset: Offset(message.offset().cast_unsigned()),
+            timestamp: timestamp.unwrap_or(OffsetDateTime::UNIX_EPOCH),
+            record: Record {
+                key: bytes(message.key()),
+                value: bytes(message.payload()),
+                headers,
+            },
+        }
+    }
+
+    /// A position that the broker no longer (or not yet) has is final; so is a missing topic.
+    fn read_error(&self, consumer: &BaseConsumer, error: &KafkaError) -> LogError {
+        let gone = [
+            RDKafkaErrorCode::AutoOffsetReset,
+            RDKafkaErrorCode::OffsetOutOfRange,
+        ];
+        if !error
+            .rdkafka_error_code()
+            .is_some_and(|code| gone.contains(&code))
+        {
+            let topic = self
+                .topics
+                .values()
+                .next()
+                .cloned()
+                .unwrap_or_else(|| Topic::named(""));
+            return log_error(&topic, error);
+        }
+        let assigned = consumer.position().ok();
+        for element in assigned.iter().flat_map(TopicPartitionList::elements) {
+            let (KafkaOffset::Offset(asked), Some(topic)) =
+                (element.offset(), self.topics.get(element.topic()))
+            else {
+                continue;
+            };
+            let bounds = consumer.fetch_watermarks(element.topic(), element.partition(), TROUBLE_MAX);
+            if let Ok((start, end)) = bounds
+                && !(start..=end).contains(&asked)
+            {
+                let offset = |at: i64| Offset(at.cast_unsigned());
+                let at = topic.partition(element.partition().cast_unsigned());
+                return LogError::OutOfRange {
+                    at,
+                    start: offset(start),
+                    end: offset(end),
+                    asked: offset(asked),
+                };
+            }
+        }
+        LogError::Misconfigured(format!("the log no longer holds what is to be read: {error}"))
+    }
+}
