@@ -129,11 +129,15 @@ fn broken_off() -> Problem {
 /// The value of a JSON document; see [`Json`] for the problems.
 pub fn parse<T: DeserializeOwned>(raw: &[u8]) -> Result<T, Problem> {
     if too_deep(raw) {
-        let problem = Problem::new(StatusCode::BAD_REQUEST, "json_too_deep", "The body is nested too deeply");
+        let problem = Problem::new(
+            StatusCode::BAD_REQUEST,
+            "json_too_deep",
+            "The body is nested too deeply",
+        );
         return Err(problem.detail(format!("The limit is {JSON_DEPTH_MAX} levels.")));
     }
     // Tracking the path costs; only a wrong body pays for it.
-    serde_json::from_slice(raw).or_else(|error| Err(explain::<T>(raw, &error)))
+    serde_json::from_slice(raw).map_err(|error| explain::<T>(raw, &error))
 }
 
 fn explain<T: DeserializeOwned>(raw: &[u8], error: &serde_json::Error) -> Problem {
@@ -160,7 +164,9 @@ fn explain<T: DeserializeOwned>(raw: &[u8], error: &serde_json::Error) -> Proble
         return unprocessable("missing_field", "A field is missing").at(at);
     }
     let detail = message.split(" at line ").next().unwrap_or_default().to_owned();
-    unprocessable("invalid_value", "A value is not what it must be").at(pointer).detail(detail)
+    unprocessable("invalid_value", "A value is not what it must be")
+        .at(pointer)
+        .detail(detail)
 }
 
 fn unprocessable(code: &'static str, title: &'static str) -> Problem {
@@ -177,8 +183,8 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
     let mut pointer = String::new();
     for segment in path {
         match segment {
-            Segment::Seq { index } => pointer.push_str(&format!("/{index}")),
-            Segment::Map { key } => pointer.push_str(&format!("/{}", escape(key))),
+            Segment::Seq { index } => pointer.extend(["/", &index.to_string()]),
+            Segment::Map { key } => pointer.extend(["/", &escape(key)]),
             Segment::Enum { .. } | Segment::Unknown => {}
         }
     }
@@ -187,7 +193,11 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
 
 /// RFC 6901's escapes; and no more of a strange name than helps.
 fn escape(name: &str) -> String {
-    name.chars().take(80).collect::<String>().replace('~', "~0").replace('/', "~1")
+    name.chars()
+        .take(80)
+        .collect::<String>()
+        .replace('~', "~0")
+        .replace('/', "~1")
 }
 
 fn too_deep(raw: &[u8]) -> bool {
@@ -240,25 +250,44 @@ mod tests {
     #[test]
     fn a_wrong_body_is_refused_with_its_place() {
         let unknown = refused(r#"{"lines":[{"quantity":1,"qty":2}]}"#);
-        assert_eq!(unknown, (422, "unknown_field".into(), Some("/lines/0/qty".into())));
+        assert_eq!(
+            unknown,
+            (422, "unknown_field".into(), Some("/lines/0/qty".into()))
+        );
         let missing = refused(r#"{"lines":[{}]}"#);
-        assert_eq!(missing, (422, "missing_field".into(), Some("/lines/0/quantity".into())));
+        assert_eq!(
+            missing,
+            (422, "missing_field".into(), Some("/lines/0/quantity".into()))
+        );
         let wrong = refused(r#"{"lines":[{"quantity":1},{"quantity":-1}]}"#);
-        assert_eq!(wrong, (422, "invalid_value".into(), Some("/lines/1/quantity".into())));
+        assert_eq!(
+            wrong,
+            (422, "invalid_value".into(), Some("/lines/1/quantity".into()))
+        );
         let top = refused(r#"{"lines":[],"a/b":1}"#);
         assert_eq!(top, (422, "unknown_field".into(), Some("/a~1b".into())));
     }
 
     #[test]
     fn what_is_not_json_is_malformed() {
-        for text in ["", "{", r#"{"lines":[]} x"#, "{'lines':[]}", r#"{"lines":[{"quantity":01}]}"#] {
+        for text in [
+            "",
+            "{",
+            r#"{"lines":[]} x"#,
+            "{'lines':[]}",
+            r#"{"lines":[{"quantity":01}]}"#,
+        ] {
             assert_eq!(refused(text).1, "malformed_json", "{text:?}");
         }
     }
 
     #[test]
     fn depth_is_limited_outside_of_texts() {
-        let deep = format!("{}{}", "[".repeat(JSON_DEPTH_MAX + 1), "]".repeat(JSON_DEPTH_MAX + 1));
+        let deep = format!(
+            "{}{}",
+            "[".repeat(JSON_DEPTH_MAX + 1),
+            "]".repeat(JSON_DEPTH_MAX + 1)
+        );
         assert_eq!(refused(&deep).1, "json_too_deep");
         assert!(!too_deep(format!("\"{}\\\"[[\"", "[".repeat(100)).as_bytes()));
         assert!(!too_deep("[]".repeat(100).as_bytes()));

@@ -114,9 +114,15 @@ mod tests {
         assert_eq!((filter.limit, filter.by.as_str()), (Some(3), "month"));
         let refused = |code: &str, at: &str| Err::<(), _>((code.to_owned(), at.to_owned()));
         let outcome = |uri: &'static str| async move { parsed(uri).await.map(|_| ()) };
-        assert_eq!(outcome("/x?by=a&colour=red").await, refused("unknown_parameter", "colour"));
+        assert_eq!(
+            outcome("/x?by=a&colour=red").await,
+            refused("unknown_parameter", "colour")
+        );
         assert_eq!(outcome("/x").await, refused("invalid_parameter", "by"));
         assert_eq!(outcome("/x?by=a&by=b").await, refused("invalid_parameter", "by"));
-        assert_eq!(outcome("/x?by=a&limit=many").await, refused("invalid_parameter", "limit"));
+        assert_eq!(
+            outcome("/x?by=a&limit=many").await,
+            refused("invalid_parameter", "limit")
+        );
     }
 }

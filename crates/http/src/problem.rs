@@ -131,7 +131,8 @@ impl Problem {
     #[must_use]
     pub fn retry_after(self, after: Duration) -> Self {
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-        self.retryable().header(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
+        self.retryable()
+            .header(RETRY_AFTER, HeaderValue::from(seconds.max(1)))
     }
 
     /// Says that nothing was written, for sure (`Daybook-Attempted: false`).
@@ -196,16 +197,24 @@ impl Problem {
 
     /// 503 `overloaded`: more requests at once than the limit allows. Nothing was attempted.
     pub fn overloaded() -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too many requests at once")
-            .retry_after(Duration::from_secs(1))
-            .not_attempted()
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overloaded",
+            "Too many requests at once",
+        )
+        .retry_after(Duration::from_secs(1))
+        .not_attempted()
     }
 
     /// 400 `malformed_header`: the value of the header `name` is not what it must be.
     pub fn malformed_header(name: &str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "malformed_header", "A header is malformed")
-            .at(name)
-            .detail(detail)
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "malformed_header",
+            "A header is malformed",
+        )
+        .at(name)
+        .detail(detail)
     }
 
     /// 404 `<noun>_not_found`, as in `order_not_found`.
@@ -238,9 +247,13 @@ mod tests {
 
     #[test]
     fn retry_after_is_never_zero() {
-        let response = Problem::internal().retry_after(Duration::from_millis(20)).into_response();
+        let response = Problem::internal()
+            .retry_after(Duration::from_millis(20))
+            .into_response();
         assert_eq!(response.headers()[RETRY_AFTER], "1");
-        let response = Problem::internal().retry_after(Duration::from_millis(1200)).into_response();
+        let response = Problem::internal()
+            .retry_after(Duration::from_millis(1200))
+            .into_response();
         assert_eq!(response.headers()[RETRY_AFTER], "2");
     }
 }

@@ -1,0 +1,121 @@
+//! Every metric of the product, with its unit, in one place. The crates below HTTP record under the
+//! same names; [`describe`] tells Prometheus what they mean.
+
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+/// Histogram, seconds: a request, by `api`, `method`, `route` and `status`.
+pub const HTTP_REQUEST_SECONDS: &str = "daybook_http_request_seconds";
+/// Gauge: open connections, by `api`.
+pub const HTTP_CONNECTIONS: &str = "daybook_http_connections";
+/// Histogram, seconds: append to acknowledgement of one batch.
+pub const OWNER_APPEND_SECONDS: &str = "daybook_owner_append_seconds";
+/// Histogram: records in one batch.
+pub const OWNER_BATCH_RECORDS: &str = "daybook_owner_batch_records";
+/// Counter: events a projection has applied, by `projection`.
+pub const PROJECTION_EVENTS: &str = "daybook_projection_events_total";
+/// Gauge: records between a projection's checkpoint and the log's end, by `projection`, `topic`, `partition`.
+pub const PROJECTION_LAG: &str = "daybook_projection_lag_records";
+/// Gauge: events parked, by `projection`.
+pub const PROJECTION_PARKED: &str = "daybook_projection_parked_events";
+/// Counter: commands a process has sent, by `process` and `outcome`.
+pub const PROCESS_COMMANDS: &str = "daybook_process_commands_total";
+/// Histogram, seconds: how long a read waited for its position, by `projection` and `outcome`.
+pub const QUERY_POSITION_WAIT_SECONDS: &str = "daybook_query_position_wait_seconds";
+
+/// How often recorded samples are folded into the histograms; without it they pile up in memory.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+const SECONDS_BUCKETS: &[f64] = &[
+    0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+const RECORDS_BUCKETS: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
+/// The recorder of this process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Recorder(PrometheusHandle);
+
+/// Installs the process's recorder, once, and describes every metric.
+pub fn install() -> Result<Recorder, BuildError> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Suffix("_records".to_owned()), RECORDS_BUCKETS)?
+        .install_recorder()?;
+    describe();
+    Ok(Recorder(handle))
+}
+
+impl Recorder {
+    /// All metrics in Prometheus' text format.
+    pub fn render(&self) -> String {
+        self.0.render()
+    }
+
+    /// Keeps the recorder's memory bounded; runs until dropped.
+    pub async fn upkeep(self) {
+        let mut ticks = tokio::time::interval(UPKEEP_INTERVAL);
+        loop {
+            ticks.tick().await;
+            self.0.run_upkeep();
+        }
+    }
+}
+
+/// Tells the recorder unit and meaning of each metric.
+pub fn describe() {
+    describe_histogram!(
+        HTTP_REQUEST_SECONDS,
+        Unit::Seconds,
+        "A request, from its head to its answer"
+    );
+    describe_gauge!(HTTP_CONNECTIONS, Unit::Count, "Open connections");
+    describe_histogram!(
+        OWNER_APPEND_SECONDS,
+        Unit::Seconds,
+        "A batch, from append to acknowledgement"
+    );
+    describe_histogram!(OWNER_BATCH_RECORDS, Unit::Count, "Records in one batch");
+    describe_counter!(PROJECTION_EVENTS, Unit::Count, "Events applied by a projection");
+    describe_gauge!(
+        PROJECTION_LAG,
+        Unit::Count,
+        "Records between checkpoint and the log's end"
+    );
+    describe_gauge!(
+        PROJECTION_PARKED,
+        Unit::Count,
+        "Events set aside because they could not be applied"
+    );
+    describe_counter!(PROCESS_COMMANDS, Unit::Count, "Commands sent by a process");
+    describe_histogram!(
+        QUERY_POSITION_WAIT_SECONDS,
+        Unit::Seconds,
+        "How long a read waited until its projection reached the asked position"
+    );
+}
+
+pub(crate) fn request(api: &'static str, method: &Method, route: &str, status: StatusCode, took: Duration) {
+    let labels = [
+        ("api", metrics::SharedString::const_str(api)),
+        ("method", metrics::SharedString::const_str(method_label(method))),
+        ("route", metrics::SharedString::from(route.to_owned())),
+        ("status", metrics::SharedString::from(status.as_str().to_owned())),
+    ];
+    metrics::histogram!(HTTP_REQUEST_SECONDS, &labels).record(took.as_secs_f64());
+}
+
+/// A client may invent methods; metrics must not grow with them.
+fn method_label(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}

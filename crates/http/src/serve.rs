@@ -1,0 +1,139 @@
+//! The server: hyper with a limit on everything. The framework's own has no time-out for a request
+//! head, so a client that never finishes one would hold its connection for ever.
+
+mod connection;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioTimer;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::metrics::HTTP_CONNECTIONS;
+
+/// How long to wait after a failed accept (no file descriptors left, mostly) before the next.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// The limits of one server.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Which API, as metrics and log lines name it.
+    pub api: &'static str,
+    /// How long a request's head may take, from the end of the answer before it (so it also ends idle
+    /// connections): 408 if some of it has come, and the connection is closed.
+    pub header_read_timeout: Duration,
+    /// The largest head, in bytes; over it 431.
+    pub header_bytes_max: usize,
+    /// The most connections; more wait in the listener's backlog.
+    pub connections_max: usize,
+    /// How long requests in flight may go on after the stop; then they are cut off.
+    pub drain_timeout: Duration,
+}
+
+impl Limits {
+    /// The defaults for the API called `api`.
+    #[must_use]
+    pub const fn new(api: &'static str) -> Self {
+        Self {
+            api,
+            header_read_timeout: Duration::from_secs(10),
+            header_bytes_max: 16 * 1024,
+            connections_max: 10_000,
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Whether every request in flight could be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// All were.
+    Completely,
+    /// This many connections were cut off at the deadline.
+    CutOff(usize),
+}
+
+/// Serves `router` until `shutdown` resolves, then lets requests in flight finish, bounded by
+/// [`Limits::drain_timeout`]. New connections are refused from the stop on.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) -> Drained {
+    let (stop, stopping) = watch::channel(false);
+    let permits = Arc::new(Semaphore::new(limits.connections_max));
+    let http = protocol(limits);
+    let mut connections = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = accept(&listener, &permits) => accepted,
+        };
+        let (stream, permit) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(api = limits.api, %error, "cannot accept a connection");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let gauge = metrics::gauge!(HTTP_CONNECTIONS, "api" => limits.api);
+        let connection = connection::run(http.clone(), stream, router.clone(), stopping.clone());
+        connections.spawn(async move {
+            gauge.increment(1.0);
+            connection.await;
+            gauge.decrement(1.0);
+            drop(permit);
+        });
+    }
+    drop(listener);
+    // The receivers may all be gone: then there is nobody to tell.
+    stop.send_replace(true);
+    drain(connections, limits).await
+}
+
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = Arc::clone(permits).acquire_owned().await;
+    let permit = permit.expect("the semaphore is never closed");
+    let (stream, _) = listener.accept().await?;
+    // Answers are small and complete: waiting for more to send only delays them.
+    stream.set_nodelay(true)?;
+    Ok((stream, permit))
+}
+
+async fn drain(mut connections: JoinSet<()>, limits: Limits) -> Drained {
+    let all = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(limits.drain_timeout, all).await.is_ok() {
+        return Drained::Completely;
+    }
+    let left = connections.len();
+    tracing::warn!(
+        api = limits.api,
+        connections = left,
+        "cut off at the drain deadline"
+    );
+    connections.shutdown().await;
+    Drained::CutOff(left)
+}
+
+fn protocol(limits: Limits) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.header_read_timeout)
+        .max_header_size(limits.header_bytes_max)
+        .half_close(false)
+        .keep_alive(true);
+    http
+}
