@@ -1,1 +1,4 @@
-//! Placeholder; see Cargo.toml.
+//! The binary `daybook`: configuration, wiring, roles and the command line.
+
+pub mod config;
+pub mod import;

@@ -1,0 +1,188 @@
+//! The sections of the configuration. A key's name ends in its unit where it has one.
+
+use serde::{Deserialize, Serialize};
+
+/// Where events are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogKind {
+    /// A table in PostgreSQL.
+    Postgres,
+    /// Apache Kafka.
+    Kafka,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum TextFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+    };
+}
+
+section!(
+    /// `listen`: addresses, `host:port`.
+    Listen {
+        /// The command API.
+        commands: String = "127.0.0.1:8080".to_owned(),
+        /// The query API.
+        queries: String = "127.0.0.1:8081".to_owned(),
+        /// Health and metrics of the `projections` role.
+        projections: String = "127.0.0.1:8082".to_owned(),
+        /// Health and metrics of the `workers` role.
+        workers: String = "127.0.0.1:8083".to_owned(),
+        /// Where other processes reach the command API; written into fences, used by `workers`.
+        commands_url: String = "http://127.0.0.1:8080".to_owned(),
+    }
+);
+
+section!(
+    /// `topics`: pinned when they are created.
+    Topics {
+        /// First part of every topic's name.
+        prefix: String = "daybook".to_owned(),
+        /// Partitions of each topic.
+        partitions: u32 = 4,
+        /// Copies of each partition (Kafka). 3 on a cluster.
+        replication: u32 = 1,
+        /// Whether a Kafka broker flushes each batch to disk before it acknowledges.
+        flush: bool = false,
+    }
+);
+
+section!(
+    /// `postgres`.
+    Postgres {
+        /// Where it is; empty for a local server under `data`. Holds the password: never shown.
+        url: String = String::new(),
+        /// Connections of the read side of each role.
+        connections_max: u32 = 16,
+        /// How long to wait for a connection.
+        connect_timeout_ms: u64 = 2_000,
+        /// Connections of the log.
+        log_connections_max: u32 = 24,
+        /// Tasks that commit appends.
+        log_committers: usize = 2,
+        /// Records in one commit.
+        log_commit_records_max: usize = 4_000,
+        /// After this an append's outcome counts as unknown.
+        log_append_timeout_ms: u64 = 5_000,
+    }
+);
+
+section!(
+    /// `kafka`.
+    Kafka {
+        /// `host:port`, separated by commas.
+        brokers: String = String::new(),
+        /// After this an append's outcome counts as unknown.
+        timeout_ms: u64 = 5_000,
+        /// How long a batch waits for company.
+        linger_ms: f64 = 0.0,
+    }
+);
+
+section!(
+    /// `owner`.
+    Owner {
+        /// Commands waiting per partition before new ones are refused.
+        mailbox_commands_max: usize = 4_096,
+        /// Commands in one batch.
+        batch_commands_max: usize = 1_024,
+        /// Bytes of records in one batch.
+        batch_bytes_max: usize = 900_000,
+        /// How long a caller waits for its outcome.
+        command_timeout_ms: u64 = 10_000,
+        /// Pause before another try when the log is away.
+        retry_pause_ms: u64 = 100,
+        /// Callers that wait for a state, per partition.
+        waiters_max: usize = 10_000,
+    }
+);
+
+section!(
+    /// `http`.
+    Http {
+        /// The largest body.
+        body_bytes_max: usize = 1_048_576,
+        /// Requests worked on at once; one more is refused.
+        requests_max: usize = 4_096,
+        /// How long a request's head may take.
+        header_read_timeout_ms: u64 = 10_000,
+        /// The largest head.
+        header_bytes_max: usize = 16_384,
+        /// Connections; more wait in the listener's backlog.
+        connections_max: usize = 10_000,
+    }
+);
+
+section!(
+    /// `queries`.
+    Queries {
+        /// How long a read waits for the position it asked for.
+        position_wait_ms: u64 = 2_000,
+    }
+);
+
+section!(
+    /// `projections`.
+    Projections {
+        /// Records in one transaction.
+        batch_records_max: usize = 1_000,
+        /// Pause before another try when PostgreSQL or the log is away.
+        retry_pause_ms: u64 = 200,
+    }
+);
+
+section!(
+    /// `process`.
+    Process {
+        /// Events worked on at once, of different keys.
+        in_flight_max: usize = 64,
+        /// Records read at once.
+        batch_records_max: usize = 500,
+        /// First pause before another try of a command.
+        retry_pause_ms: u64 = 20,
+        /// The longest such pause.
+        retry_pause_max_ms: u64 = 2_000,
+    }
+);
+
+section!(
+    /// `shutdown`.
+    Shutdown {
+        /// How long `/readyz` says 503 before anything is stopped, so that a gateway notices.
+        readiness_ms: u64 = 0,
+        /// How long requests in flight may go on.
+        drain_timeout_ms: u64 = 10_000,
+    }
+);
+
+section!(
+    /// `telemetry`.
+    Telemetry {
+        /// How log lines are written.
+        log_format: TextFormat = TextFormat::Text,
+        /// Which lines, in `tracing`'s filter syntax.
+        log_filter: String = "info,sqlx=warn".to_owned(),
+    }
+);
