@@ -1,0 +1,117 @@
+//! Orders, imported invoices and credit notes.
+
+mod get;
+mod list;
+
+use serde::{Deserialize, Serialize};
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::money::Money;
+use crate::reads::Reads;
+
+/// An order, or what was imported as one.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct Order {
+    /// `order_` and 32 hex digits.
+    pub id: String,
+    /// `order`, `imported_order` or `credit_note`.
+    pub kind: String,
+    /// `placed`, `confirmed`, `rejected`, `cancelled` or `imported`.
+    pub status: String,
+    /// The number of a historical invoice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invoice: Option<String>,
+    /// Who ordered; none for a guest.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customer: Option<String>,
+    /// Where to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub country: Option<String>,
+    /// Σ quantity × unit price; for a credit note what is given back.
+    pub total: Money,
+    /// What was ordered.
+    pub lines: Vec<Line>,
+    /// Why it was rejected: `insufficient_stock`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rejection: Option<String>,
+    /// Why it was cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancellation: Option<String>,
+    /// When it was placed; for imports the date of the invoice. RFC 3339, UTC.
+    #[serde(with = "time::serde::rfc3339")]
+    pub placed_at: OffsetDateTime,
+    /// When it last changed.
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
+    /// The number of changes it has seen; its `ETag`.
+    pub sequence: i64,
+}
+
+/// One line of an order.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = OrderLine)]
+pub struct Line {
+    /// The stock keeping unit.
+    pub sku: String,
+    /// What it was called then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Units.
+    pub quantity: i64,
+    /// What one cost when the order was placed.
+    pub unit_price: Money,
+}
+
+/// A line as the row holds it: the currency is the order's.
+#[derive(Debug, Deserialize)]
+struct StoredLine {
+    sku: String,
+    description: Option<String>,
+    quantity: i64,
+    unit_price: i64,
+}
+
+const COLUMNS: &str = "id, kind, status, invoice, customer, country, currency, total, lines, rejection, \
+                       cancellation, placed_at, updated_at, sequence";
+
+fn decode(row: &PgRow) -> Result<Order, sqlx::Error> {
+    let currency: String = row.try_get("currency")?;
+    let money = |amount| Money {
+        amount,
+        currency: currency.clone(),
+    };
+    let Json(stored): Json<Vec<StoredLine>> = row.try_get("lines")?;
+    let lines = stored.into_iter().map(|line| Line {
+        sku: line.sku,
+        description: line.description,
+        quantity: line.quantity,
+        unit_price: money(line.unit_price),
+    });
+    Ok(Order {
+        id: row.try_get("id")?,
+        kind: row.try_get("kind")?,
+        status: row.try_get("status")?,
+        invoice: row.try_get("invoice")?,
+        customer: row.try_get("customer")?,
+        country: row.try_get("country")?,
+        total: money(row.try_get("total")?),
+        lines: lines.collect(),
+        rejection: row.try_get("rejection")?,
+        cancellation: row.try_get("cancellation")?,
+        placed_at: row.try_get("placed_at")?,
+        updated_at: row.try_get("updated_at")?,
+        sequence: row.try_get("sequence")?,
+    })
+}
+
+pub(crate) fn router() -> OpenApiRouter<Reads> {
+    OpenApiRouter::new()
+        .routes(routes!(list::list))
+        .routes(routes!(get::get))
+}

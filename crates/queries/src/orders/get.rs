@@ -1,0 +1,39 @@
+//! `GET /v1/orders/{id}`
+
+use axum::extract::State;
+use axum::response::Response;
+use http_kit::parameters::{Path, Query};
+use http_kit::position::Asked;
+use http_kit::precondition::IfNoneMatch;
+use http_kit::problem::{Document, Problem};
+
+use super::{COLUMNS, Order, decode};
+use crate::answer;
+use crate::parameters::OneParameters;
+use crate::reads::{ReadModel, Reads, Statement};
+
+/// One order or credit note.
+#[utoipa::path(
+    get,
+    path = "/v1/orders/{id}",
+    operation_id = "get_order",
+    params(("id" = String, Path, description = "Its id"), OneParameters),
+    responses(
+        (status = 200, description = "With `ETag` and `Daybook-Position`", body = Order),
+        (status = 304, description = "The client has it already (`If-None-Match`)"),
+        (status = 404, description = "`order_not_found`", body = Document, content_type = "application/problem+json"),
+        (status = 503, description = "`position_not_reached`, `read_models_unavailable`", body = Document, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get(
+    State(reads): State<Reads>,
+    Path(id): Path<String>,
+    _parameters: Query<OneParameters>,
+    Asked(asked): Asked,
+    known: IfNoneMatch,
+) -> Result<Response, Problem> {
+    let model = ReadModel::Orders;
+    let statement = || Statement::of(model, COLUMNS).filter("id =", Some(id.clone()));
+    let snapshot = reads.read(model, &asked, statement, decode).await?;
+    answer::one(snapshot, &known, "order_not_found", |found| found.sequence)
+}

@@ -1,0 +1,39 @@
+//! `GET /v1/products/{id}`
+
+use axum::extract::State;
+use axum::response::Response;
+use http_kit::parameters::{Path, Query};
+use http_kit::position::Asked;
+use http_kit::precondition::IfNoneMatch;
+use http_kit::problem::{Document, Problem};
+
+use super::{COLUMNS, Product, decode};
+use crate::answer;
+use crate::parameters::OneParameters;
+use crate::reads::{ReadModel, Reads, Statement};
+
+/// One product.
+#[utoipa::path(
+    get,
+    path = "/v1/products/{id}",
+    operation_id = "get_product",
+    params(("id" = String, Path, description = "Its id"), OneParameters),
+    responses(
+        (status = 200, description = "With `ETag` and `Daybook-Position`", body = Product),
+        (status = 304, description = "The client has it already (`If-None-Match`)"),
+        (status = 404, description = "`product_not_found`", body = Document, content_type = "application/problem+json"),
+        (status = 503, description = "`position_not_reached`, `read_models_unavailable`", body = Document, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn get(
+    State(reads): State<Reads>,
+    Path(id): Path<String>,
+    _parameters: Query<OneParameters>,
+    Asked(asked): Asked,
+    known: IfNoneMatch,
+) -> Result<Response, Problem> {
+    let model = ReadModel::Products;
+    let statement = || Statement::of(model, COLUMNS).filter("id =", Some(id.clone()));
+    let snapshot = reads.read(model, &asked, statement, decode).await?;
+    answer::one(snapshot, &known, "product_not_found", |found| found.sequence)
+}

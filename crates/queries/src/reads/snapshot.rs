@@ -1,0 +1,124 @@
+//! One read: rows and the checkpoint they stand at, of one snapshot.
+
+use std::time::Duration;
+
+use eventsourcing::position::Positions;
+use http_kit::metrics::QUERY_POSITION_WAIT_SECONDS;
+use http_kit::problem::Problem;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+use tokio::time::Instant;
+
+use super::checkpoints::{covers, position};
+use super::model::ReadModel;
+use super::statement::Statement;
+use super::{Reads, unavailable};
+
+/// How long to wait before a read is tried again, on another connection or for a newer snapshot.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Rows and where their projection stood when they were read.
+#[derive(Debug)]
+pub(crate) struct Snapshot<T> {
+    /// The rows, in the statement's order.
+    pub(crate) rows: Vec<T>,
+    /// What they show.
+    pub(crate) shown: Positions,
+}
+
+impl Reads {
+    /// Reads a snapshot that shows at least `asked`, or says why not in bounded time.
+    pub(crate) async fn read<T>(
+        &self,
+        model: ReadModel,
+        asked: &Positions,
+        statement: impl Fn() -> Statement,
+        decode: impl Fn(&PgRow) -> Result<T, sqlx::Error>,
+    ) -> Result<Snapshot<T>, Problem> {
+        let started = Instant::now();
+        if !asked.iter().any(|position| position.service == model.service()) {
+            return self.select(&statement, &decode).await;
+        }
+        let deadline = started + self.config.position_wait_max;
+        loop {
+            // Woken by the watcher; should it be blind, look ourselves now and then.
+            let look = deadline.min(Instant::now() + self.config.checkpoint_poll);
+            self.reached(model, asked, look).await;
+            let snapshot = self.select(&statement, &decode).await?;
+            let reached = covers(&snapshot.shown, model, asked);
+            if reached || Instant::now() >= deadline {
+                let outcome = if reached { "reached" } else { "behind" };
+                metrics::histogram!(
+                    QUERY_POSITION_WAIT_SECONDS,
+                    "projection" => model.projection(),
+                    "outcome" => outcome
+                )
+                .record(started.elapsed());
+                return if reached {
+                    Ok(snapshot)
+                } else {
+                    Err(unavailable::behind(&snapshot.shown))
+                };
+            }
+            // A replica or a version just switched to may lag behind what the watcher saw.
+            tokio::time::sleep(RETRY_PAUSE).await;
+        }
+    }
+
+    async fn select<T>(
+        &self,
+        statement: &impl Fn() -> Statement,
+        decode: &impl Fn(&PgRow) -> Result<T, sqlx::Error>,
+    ) -> Result<Snapshot<T>, Problem> {
+        let reading = async {
+            loop {
+                match statement().finish().fetch_all(&self.pool).await {
+                    // Each dead connection is found out once; then new ones are made.
+                    Err(error) if unavailable::is_connection(&error) => {
+                        tracing::debug!(%error, "a connection is lost; trying another");
+                        tokio::time::sleep(RETRY_PAUSE).await;
+                    }
+                    outcome => return outcome,
+                }
+            }
+        };
+        let rows = match tokio::time::timeout(self.config.query_timeout, reading).await {
+            Ok(Ok(rows)) => rows,
+            Ok(Err(error)) => return Err(unavailable::of(&error)),
+            Err(_) => {
+                tracing::warn!("the database does not answer in time");
+                return Err(unavailable::read_models());
+            }
+        };
+        of_rows(&rows, decode).map_err(|error| unavailable::of(&error))
+    }
+}
+
+fn of_rows<T>(
+    rows: &[PgRow],
+    decode: impl Fn(&PgRow) -> Result<T, sqlx::Error>,
+) -> Result<Snapshot<T>, sqlx::Error> {
+    let checkpoints: Option<Vec<String>> = match rows.first() {
+        Some(row) => row.try_get("checkpoints")?,
+        None => None,
+    };
+    let shown = checkpoints
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|text| parse(text))
+        .collect();
+    let mut found = Vec::with_capacity(rows.len());
+    for row in rows {
+        if row.try_get::<Option<bool>, _>("found")?.is_some() {
+            found.push(decode(row)?);
+        }
+    }
+    Ok(Snapshot { rows: found, shown })
+}
+
+/// `daybook.orders.events/3@1042`, as the statement writes a checkpoint.
+fn parse(text: &str) -> Option<eventsourcing::position::Position> {
+    let (topic, place) = text.rsplit_once('/')?;
+    let (partition, offset) = place.split_once('@')?;
+    position(topic, partition.parse().ok()?, offset.parse().ok()?)
+}

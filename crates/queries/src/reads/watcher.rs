@@ -1,0 +1,76 @@
+//! Follows the checkpoints: by notification, and by looking again in case one was lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::PgListener;
+use sqlx::{PgPool, Row};
+use tokio::sync::watch;
+
+use super::checkpoints::{Checkpoints, position};
+
+/// The channel on which the projection runner says that a checkpoint has moved.
+const CHANNEL: &str = "daybook_checkpoints";
+/// How long to wait before connecting again.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Keeps the newest checkpoints known. Run it beside the API.
+#[derive(Debug)]
+pub struct Watcher {
+    pool: PgPool,
+    poll: Duration,
+    newest: watch::Sender<Arc<Checkpoints>>,
+}
+
+impl Watcher {
+    pub(super) const fn new(pool: PgPool, poll: Duration, newest: watch::Sender<Arc<Checkpoints>>) -> Self {
+        Self { pool, poll, newest }
+    }
+
+    /// Watches until dropped. A database that is away is tried again and again.
+    pub async fn run(self) {
+        loop {
+            if let Err(error) = self.watch().await {
+                tracing::warn!(%error, "cannot watch the checkpoints; trying again");
+            }
+            tokio::time::sleep(RECONNECT_PAUSE).await;
+        }
+    }
+
+    async fn watch(&self) -> Result<(), sqlx::Error> {
+        let mut listener = PgListener::connect_with(&self.pool).await?;
+        listener.listen(CHANNEL).await?;
+        loop {
+            // First listen, then look: what moves in between is told.
+            self.look(&mut listener).await?;
+            match tokio::time::timeout(self.poll, listener.try_recv()).await {
+                Ok(Ok(Some(_))) => while listener.next_buffered().is_some() {},
+                Ok(Ok(None)) => return Ok(()),
+                Ok(Err(error)) => return Err(error),
+                // Nothing told: look all the same.
+                Err(_) => {}
+            }
+        }
+    }
+
+    async fn look(&self, listener: &mut PgListener) -> Result<(), sqlx::Error> {
+        let rows = sqlx::query(r#"SELECT projection, topic, partition, "offset" FROM read.checkpoints"#)
+            .fetch_all(listener)
+            .await?;
+        let mut found = Checkpoints::default();
+        for row in rows {
+            let topic: String = row.try_get("topic")?;
+            if let Some(position) = position(&topic, row.try_get("partition")?, row.try_get("offset")?) {
+                found.add(row.try_get("projection")?, position);
+            }
+        }
+        self.newest.send_if_modified(|newest| {
+            let moved = **newest != found;
+            if moved {
+                *newest = Arc::new(found);
+            }
+            moved
+        });
+        Ok(())
+    }
+}

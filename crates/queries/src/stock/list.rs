@@ -1,0 +1,65 @@
+//! `GET /v1/stock`
+
+use axum::extract::State;
+use axum::http::Uri;
+use axum::response::Response;
+use http_kit::page::{self, Page};
+use http_kit::parameters::Query;
+use http_kit::position::Asked;
+use http_kit::precondition::IfNoneMatch;
+use http_kit::problem::{Document, Problem};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{COLUMNS, Stock, decode};
+use crate::answer;
+use crate::reads::{ReadModel, Reads, Statement};
+
+/// What to show.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParameters {
+    /// Rows of a page: 1 to 200, 50 when not given.
+    limit: Option<u32>,
+    /// The `next_cursor` of the page before.
+    after: Option<String>,
+    /// Show at least this position, `inventory/3@1042`; the same as the header `Daybook-Position`.
+    #[expect(
+        dead_code,
+        reason = "read by the extractor of positions; here it is only let through"
+    )]
+    at: Option<String>,
+}
+
+/// Stock, by SKU.
+#[utoipa::path(
+    get,
+    path = "/v1/stock",
+    operation_id = "list_stock",
+    params(ListParameters),
+    responses(
+        (status = 200, description = "With `ETag`, `Link` and `Daybook-Position`", body = Page<Stock>),
+        (status = 304, description = "The client has it already (`If-None-Match`)"),
+        (status = 400, description = "`unknown_parameter`, `invalid_parameter`", body = Document, content_type = "application/problem+json"),
+        (status = 503, description = "`position_not_reached`, `read_models_unavailable`", body = Document, content_type = "application/problem+json"),
+    )
+)]
+pub(super) async fn list(
+    State(reads): State<Reads>,
+    uri: Uri,
+    Query(asked_for): Query<ListParameters>,
+    Asked(asked): Asked,
+    known: IfNoneMatch,
+) -> Result<Response, Problem> {
+    let limit = page::limit(asked_for.limit)?;
+    let after: Option<String> = page::after(asked_for.after.as_deref())?;
+    let model = ReadModel::Availability;
+    let statement = || {
+        Statement::of(model, COLUMNS)
+            .filter("sku >", after.clone())
+            .page("sku", limit)
+    };
+    let snapshot = reads.read(model, &asked, statement, decode).await?;
+    answer::page(snapshot, &known, &uri, limit, |stock| stock.sku.clone())
+}
