@@ -1,0 +1,67 @@
+//! What can be asked of an order.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+
+use super::event::RejectReason;
+use super::line::Lines;
+use crate::ids::{Country, CustomerId, InvoiceNo};
+use crate::money::Currency;
+use crate::text::Label;
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum OrderCommand {
+    /// A customer orders; the prices are looked up already.
+    Place(Sale),
+    /// Everything is reserved.
+    Confirm,
+    /// It cannot be fulfilled.
+    Reject {
+        /// Why.
+        reason: RejectReason,
+    },
+    /// Somebody changed their mind.
+    Cancel {
+        /// Why.
+        reason: Label,
+    },
+    /// An order of the past: reserves nothing, starts nothing.
+    Import {
+        /// Its invoice.
+        invoice: InvoiceNo,
+        /// When it was ordered.
+        #[serde(with = "time::serde::rfc3339")]
+        ordered_at: OffsetDateTime,
+        /// What.
+        sale: Sale,
+    },
+    /// A credit note of the past; its quantities are what was given back.
+    ImportCreditNote {
+        /// Its number.
+        invoice: InvoiceNo,
+        /// When it was written.
+        #[serde(with = "time::serde::rfc3339")]
+        ordered_at: OffsetDateTime,
+        /// What.
+        sale: Sale,
+    },
+}
+
+/// Who buys what: the part that all orders share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sale {
+    /// Who; `None` for a guest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub customer: Option<CustomerId>,
+    /// Where to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub country: Option<Country>,
+    /// Of all its prices.
+    pub currency: Currency,
+    /// What.
+    pub lines: Lines,
+}
