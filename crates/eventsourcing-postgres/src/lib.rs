@@ -1,5 +1,9 @@
 //! PostgreSQL below the engine: the event log of the embedded default, and the read side of every
 //! Daybook: checkpoints, projections, rebuild.
 
+pub mod assignment;
 pub mod log;
 pub mod migrate;
+pub mod process;
+pub mod projection;
+pub mod rebuild;

@@ -19,3 +19,58 @@ CREATE TABLE IF NOT EXISTS daybook_log.records (
     written_at TIMESTAMPTZ NOT NULL DEFAULT now(),
     PRIMARY KEY (topic, partition, "offset")
 );
+
+CREATE SCHEMA IF NOT EXISTS daybook;
+CREATE SCHEMA IF NOT EXISTS read;
+
+-- One row per version of a projection; its tables live in the schema <name>_v<version>.
+CREATE TABLE IF NOT EXISTS daybook.projections (
+    name       TEXT NOT NULL,
+    version    INTEGER NOT NULL,
+    status     TEXT NOT NULL CHECK (status IN ('building', 'active', 'retired')),
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    PRIMARY KEY (name, version)
+);
+CREATE UNIQUE INDEX IF NOT EXISTS one_active_version ON daybook.projections (name) WHERE status = 'active';
+
+-- "offset" is the last applied offset, -1 before the first; epoch and owner are the term open there.
+CREATE TABLE IF NOT EXISTS daybook.checkpoints (
+    projection TEXT NOT NULL,
+    version    INTEGER NOT NULL,
+    topic      TEXT NOT NULL,
+    partition  INTEGER NOT NULL,
+    "offset"   BIGINT NOT NULL,
+    epoch      BIGINT NOT NULL,
+    owner      UUID,
+    PRIMARY KEY (projection, version, topic, partition)
+);
+
+-- Events set aside because they could not be applied; the records themselves stay in the log.
+CREATE TABLE IF NOT EXISTS daybook.parked_events (
+    projection TEXT NOT NULL,
+    version    INTEGER NOT NULL,
+    topic      TEXT NOT NULL,
+    partition  INTEGER NOT NULL,
+    "offset"   BIGINT NOT NULL,
+    key        TEXT NOT NULL,
+    error      TEXT NOT NULL,
+    parked_at  TIMESTAMPTZ NOT NULL DEFAULT now(),
+    PRIMARY KEY (projection, version, topic, partition, "offset")
+);
+CREATE INDEX IF NOT EXISTS parked_keys ON daybook.parked_events (projection, version, key);
+
+CREATE OR REPLACE VIEW read.checkpoints AS
+    SELECT c.projection, c.topic, c.partition, c."offset", c.epoch
+    FROM daybook.checkpoints c
+    JOIN daybook.projections p ON p.name = c.projection AND p.version = c.version AND p.status = 'active';
+
+-- How far each process (process manager) has worked off a partition: the next offset to look at.
+CREATE TABLE IF NOT EXISTS daybook.process_checkpoints (
+    process   TEXT NOT NULL,
+    topic     TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    next      BIGINT NOT NULL,
+    epoch     BIGINT NOT NULL,
+    owner     UUID,
+    PRIMARY KEY (process, topic, partition)
+);

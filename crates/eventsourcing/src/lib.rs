@@ -23,6 +23,8 @@ pub mod topic;
 #[cfg(feature = "runtime")]
 pub mod assignment;
 #[cfg(feature = "runtime")]
+pub mod checkpoint;
+#[cfg(feature = "runtime")]
 pub mod clock;
 #[cfg(feature = "testing")]
 pub mod contract;

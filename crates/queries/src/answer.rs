@@ -24,9 +24,10 @@ pub(crate) fn one<T: Serialize>(
     let Snapshot { rows, shown } = snapshot;
     let Some(thing) = rows.into_iter().next() else {
         let missing = Problem::not_found(code);
-        return Err(match shown.is_empty() {
-            true => missing,
-            false => missing.header(DAYBOOK_POSITION, position::header(&shown)),
+        return Err(if shown.is_empty() {
+            missing
+        } else {
+            missing.header(DAYBOOK_POSITION, position::header(&shown))
         });
     };
     let sequence = u64::try_from(sequence(&thing)).map_err(|_| Problem::internal())?;

@@ -59,9 +59,6 @@ pub struct Order {
 pub struct Line {
     /// The stock keeping unit.
     pub sku: String,
-    /// What it was called then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
     /// Units.
     pub quantity: i64,
     /// What one cost when the order was placed.
@@ -72,7 +69,6 @@ pub struct Line {
 #[derive(Debug, Deserialize)]
 struct StoredLine {
     sku: String,
-    description: Option<String>,
     quantity: i64,
     unit_price: i64,
 }
@@ -89,7 +85,6 @@ fn decode(row: &PgRow) -> Result<Order, sqlx::Error> {
     let Json(stored): Json<Vec<StoredLine>> = row.try_get("lines")?;
     let lines = stored.into_iter().map(|line| Line {
         sku: line.sku,
-        description: line.description,
         quantity: line.quantity,
         unit_price: money(line.unit_price),
     });

@@ -18,13 +18,21 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 #[derive(Debug)]
 pub struct Watcher {
     pool: PgPool,
-    poll: Duration,
+    poll_interval: Duration,
     newest: watch::Sender<Arc<Checkpoints>>,
 }
 
 impl Watcher {
-    pub(super) const fn new(pool: PgPool, poll: Duration, newest: watch::Sender<Arc<Checkpoints>>) -> Self {
-        Self { pool, poll, newest }
+    pub(super) const fn new(
+        pool: PgPool,
+        poll_interval: Duration,
+        newest: watch::Sender<Arc<Checkpoints>>,
+    ) -> Self {
+        Self {
+            pool,
+            poll_interval,
+            newest,
+        }
     }
 
     /// Watches until dropped. A database that is away is tried again and again.
@@ -43,7 +51,7 @@ impl Watcher {
         loop {
             // First listen, then look: what moves in between is told.
             self.look(&mut listener).await?;
-            match tokio::time::timeout(self.poll, listener.try_recv()).await {
+            match tokio::time::timeout(self.poll_interval, listener.try_recv()).await {
                 Ok(Ok(Some(_))) => while listener.next_buffered().is_some() {},
                 Ok(Ok(None)) => return Ok(()),
                 Ok(Err(error)) => return Err(error),

@@ -1,0 +1,75 @@
+//! Where processes keep how far they have come.
+
+use async_trait::async_trait;
+use eventsourcing::checkpoint::{CheckpointError, ProcessCheckpoint, ProcessCheckpoints};
+use eventsourcing::ids::{Epoch, Offset, OwnerId};
+use eventsourcing::rule::{Rule, Term};
+use eventsourcing::topic::TopicPartition;
+use sqlx::PgPool;
+use uuid::Uuid;
+
+/// Checkpoints in the table `daybook.process_checkpoints`.
+#[derive(Clone)]
+pub struct PostgresCheckpoints(pub PgPool);
+
+#[async_trait]
+impl ProcessCheckpoints for PostgresCheckpoints {
+    async fn load(&self, process: &str, at: &TopicPartition) -> Result<ProcessCheckpoint, CheckpointError> {
+        let row: Option<(i64, i64, Option<Uuid>)> = sqlx::query_as(
+            "SELECT next, epoch, owner FROM daybook.process_checkpoints
+             WHERE process = $1 AND topic = $2 AND partition = $3",
+        )
+        .bind(process)
+        .bind(at.topic.as_str())
+        .bind(at.partition.cast_signed())
+        .fetch_optional(&self.0)
+        .await
+        .map_err(unavailable)?;
+        let Some((next, epoch, owner)) = row else {
+            return Ok(ProcessCheckpoint::default());
+        };
+        let term = |owner| Term {
+            epoch: Epoch(epoch.cast_unsigned()),
+            owner: OwnerId(owner),
+        };
+        Ok(ProcessCheckpoint {
+            next: Offset(next.cast_unsigned()),
+            rule: Rule::resumed(owner.map(term)),
+        })
+    }
+
+    async fn store(
+        &self,
+        process: &str,
+        at: &TopicPartition,
+        from: ProcessCheckpoint,
+        to: ProcessCheckpoint,
+    ) -> Result<(), CheckpointError> {
+        let stored = sqlx::query(
+            "INSERT INTO daybook.process_checkpoints AS c (process, topic, partition, next, epoch, owner)
+             VALUES ($1, $2, $3, $5, $6, $7)
+             ON CONFLICT (process, topic, partition) DO UPDATE
+             SET next = EXCLUDED.next, epoch = EXCLUDED.epoch, owner = EXCLUDED.owner WHERE c.next = $4",
+        )
+        .bind(process)
+        .bind(at.topic.as_str())
+        .bind(at.partition.cast_signed())
+        .bind(from.next.0.cast_signed())
+        .bind(to.next.0.cast_signed())
+        .bind(to.rule.epoch().0.cast_signed())
+        .bind(to.rule.current().map(|term| term.owner.0))
+        .execute(&self.0)
+        .await
+        .map_err(unavailable)?;
+        if stored.rows_affected() == 1 {
+            Ok(())
+        } else {
+            Err(CheckpointError::Overtaken)
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that `map_err` wants")]
+fn unavailable(error: sqlx::Error) -> CheckpointError {
+    CheckpointError::Unavailable(error.to_string())
+}

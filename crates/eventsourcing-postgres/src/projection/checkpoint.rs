@@ -1,0 +1,106 @@
+//! Checkpoints: where a version of a projection stands, and the term that is open there.
+
+use std::collections::BTreeMap;
+
+use eventsourcing::ids::{Epoch, Offset, OwnerId};
+use eventsourcing::rule::{Rule, Term};
+use eventsourcing::topic::Topic;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// The state of R after the last applied record of one partition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Checkpoint {
+    /// The next offset to look at.
+    pub(crate) next: Offset,
+    pub(crate) rule: Rule,
+}
+
+impl Checkpoint {
+    fn last(&self) -> i64 {
+        self.next.0.cast_signed() - 1
+    }
+
+    /// Of a partition's row.
+    fn from_row(last: i64, epoch: i64, owner: Option<Uuid>) -> Self {
+        let term = |owner| Term {
+            epoch: Epoch(epoch.cast_unsigned()),
+            owner: OwnerId(owner),
+        };
+        Self {
+            next: Offset((last + 1).cast_unsigned()),
+            rule: Rule::resumed(owner.map(term)),
+        }
+    }
+}
+
+/// All partitions of the topic, made when they are missing.
+pub(crate) async fn load(
+    connection: &mut PgConnection,
+    projection: &str,
+    version: i32,
+    topic: &Topic,
+    partitions: u32,
+) -> Result<BTreeMap<u32, Checkpoint>, sqlx::Error> {
+    sqlx::query(
+        r#"INSERT INTO daybook.checkpoints (projection, version, topic, partition, "offset", epoch)
+           SELECT $1, $2, $3, n, -1, 0 FROM generate_series(0, $4 - 1) AS n ON CONFLICT DO NOTHING"#,
+    )
+    .bind(projection)
+    .bind(version)
+    .bind(topic.as_str())
+    .bind(partitions.cast_signed())
+    .execute(&mut *connection)
+    .await?;
+    let rows: Vec<(i32, i64, i64, Option<Uuid>)> = sqlx::query_as(
+        r#"SELECT partition, "offset", epoch, owner FROM daybook.checkpoints
+           WHERE projection = $1 AND version = $2 AND topic = $3"#,
+    )
+    .bind(projection)
+    .bind(version)
+    .bind(topic.as_str())
+    .fetch_all(connection)
+    .await?;
+    let entry = |(partition, last, epoch, owner): (i32, i64, i64, Option<Uuid>)| {
+        (
+            partition.cast_unsigned(),
+            Checkpoint::from_row(last, epoch, owner),
+        )
+    };
+    Ok(rows.into_iter().map(entry).collect())
+}
+
+/// Moves the partitions that changed, each by compare-and-set; false when somebody was faster.
+pub(crate) async fn advance(
+    connection: &mut PgConnection,
+    projection: &str,
+    version: i32,
+    topic: &Topic,
+    moves: &[(u32, Checkpoint, Checkpoint)],
+) -> Result<bool, sqlx::Error> {
+    let column = |of: fn(&(u32, Checkpoint, Checkpoint)) -> i64| moves.iter().map(of).collect::<Vec<_>>();
+    let partitions: Vec<i32> = moves
+        .iter()
+        .map(|(partition, _, _)| partition.cast_signed())
+        .collect();
+    let owner = |(_, _, to): &(u32, Checkpoint, Checkpoint)| to.rule.current().map(|term| term.owner.0);
+    let owners: Vec<Option<Uuid>> = moves.iter().map(owner).collect();
+    let updated = sqlx::query(
+        r#"UPDATE daybook.checkpoints c SET "offset" = m.after, epoch = m.epoch, owner = m.owner
+           FROM UNNEST($4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::uuid[])
+               AS m (partition, before, after, epoch, owner)
+           WHERE c.projection = $1 AND c.version = $2 AND c.topic = $3
+             AND c.partition = m.partition AND c."offset" = m.before"#,
+    )
+    .bind(projection)
+    .bind(version)
+    .bind(topic.as_str())
+    .bind(partitions)
+    .bind(column(|(_, from, _)| from.last()))
+    .bind(column(|(_, _, to)| to.last()))
+    .bind(column(|(_, _, to)| to.rule.epoch().0.cast_signed()))
+    .bind(owners)
+    .execute(connection)
+    .await?;
+    Ok(updated.rows_affected() == moves.len() as u64)
+}

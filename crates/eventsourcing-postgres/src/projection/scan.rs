@@ -1,0 +1,66 @@
+//! Scanning: records pass under R; what is accepted goes on to the fold.
+
+use std::collections::BTreeMap;
+
+use eventsourcing::codec::{self, Envelope, Parsed};
+use eventsourcing::record::Stored;
+use eventsourcing::rule::Verdict;
+
+use super::checkpoint::Checkpoint;
+
+/// What a stretch of log came to.
+#[derive(Default)]
+pub(crate) struct Scanned {
+    /// Accepted events in the log's order per partition, headers read.
+    pub(crate) accepted: Vec<(Stored, Envelope)>,
+    /// Records that cannot be read: `(record, why)`. No reader can judge them, so they are parked.
+    pub(crate) unreadable: Vec<(Stored, String)>,
+    /// Each partition that moved: before and after.
+    pub(crate) moves: Vec<(u32, Checkpoint, Checkpoint)>,
+}
+
+/// Where a scan stands in each partition of its topic.
+pub(crate) struct Scan {
+    pub(crate) checkpoints: BTreeMap<u32, Checkpoint>,
+}
+
+impl Scan {
+    /// Judges the next records. The scan itself moves only by [`Scan::moved`], when they are applied.
+    pub(crate) fn judge(&self, records: Vec<Stored>) -> Scanned {
+        let mut scanned = Scanned::default();
+        let mut now: BTreeMap<u32, Checkpoint> = BTreeMap::new();
+        for stored in records {
+            let partition = stored.at.partition;
+            let before = self.checkpoints.get(&partition).copied().unwrap_or_default();
+            let checkpoint = now.entry(partition).or_insert(before);
+            // A reader that was opened anew may deliver what is applied already.
+            if stored.offset < checkpoint.next {
+                continue;
+            }
+            checkpoint.next = stored.offset.next();
+            match codec::parse(&stored) {
+                Ok(parsed) => {
+                    let verdict = checkpoint.rule.judge(parsed.claim());
+                    if let (Verdict::Accepted, Parsed::Event(envelope)) = (verdict, parsed) {
+                        scanned.accepted.push((stored, envelope));
+                    }
+                }
+                Err(corrupt) => scanned.unreadable.push((stored, corrupt.to_string())),
+            }
+        }
+        for (partition, after) in now {
+            let before = self.checkpoints.get(&partition).copied().unwrap_or_default();
+            if after != before {
+                scanned.moves.push((partition, before, after));
+            }
+        }
+        scanned
+    }
+
+    /// The transaction that applied `moves` is committed.
+    pub(crate) fn moved(&mut self, moves: &[(u32, Checkpoint, Checkpoint)]) {
+        for (partition, _, after) in moves {
+            self.checkpoints.insert(*partition, *after);
+        }
+    }
+}

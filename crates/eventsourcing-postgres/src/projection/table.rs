@@ -1,0 +1,113 @@
+//! SQL derived from a [`Table`]: names come from constants in the code, never from input.
+
+use eventsourcing::projection::Table;
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
+
+/// The schema of one version of a projection.
+pub(crate) fn schema(projection: &str, version: i32) -> String {
+    format!("{projection}_v{version}")
+}
+
+/// The columns' names, quoted, separated by commas.
+pub(super) fn columns(table: &Table) -> String {
+    let names: Vec<String> = table
+        .columns
+        .iter()
+        .map(|(name, _)| format!("{name:?}"))
+        .collect();
+    names.join(", ")
+}
+
+fn key(table: &Table) -> String {
+    let names: Vec<String> = table.key.iter().map(|name| format!("{name:?}")).collect();
+    names.join(", ")
+}
+
+/// Creates schema and table of a version, without secondary indexes.
+pub(crate) async fn create_table(
+    connection: &mut PgConnection,
+    schema: &str,
+    table: &Table,
+) -> Result<(), sqlx::Error> {
+    let definitions: Vec<String> = table
+        .columns
+        .iter()
+        .map(|(name, definition)| format!("{name:?} {definition}"))
+        .collect();
+    let sql = format!(
+        "CREATE SCHEMA IF NOT EXISTS {schema};
+         CREATE TABLE {schema}.{} ({}, PRIMARY KEY ({}));",
+        table.name,
+        definitions.join(", "),
+        key(table)
+    );
+    connection.execute(AssertSqlSafe(sql)).await.map(|_| ())
+}
+
+/// Builds the secondary indexes, after the rows are there.
+pub(crate) async fn create_indexes(
+    connection: &mut PgConnection,
+    schema: &str,
+    table: &Table,
+) -> Result<(), sqlx::Error> {
+    for index in table.indexes {
+        let sql = format!("CREATE INDEX ON {schema}.{} {index}", table.name);
+        connection.execute(AssertSqlSafe(sql)).await?;
+    }
+    Ok(())
+}
+
+/// Points the view that readers use at this version.
+pub(crate) async fn point_view(
+    connection: &mut PgConnection,
+    schema: &str,
+    table: &Table,
+) -> Result<(), sqlx::Error> {
+    let (name, columns) = (table.name, columns(table));
+    let sql = format!(
+        "DROP VIEW IF EXISTS read.{name}; CREATE VIEW read.{name} AS SELECT {columns} FROM {schema}.{name};"
+    );
+    connection.execute(AssertSqlSafe(sql)).await.map(|_| ())
+}
+
+/// Loads the rows of these keys: `(key, row as JSON)`.
+pub(super) fn load(schema: &str, table: &Table) -> String {
+    let (name, key) = (table.name, key(table));
+    format!("SELECT t.{key}, to_jsonb(t) FROM {schema}.{name} t WHERE t.{key} = ANY($1)")
+}
+
+/// Writes rows given as a JSON array; an existing row is replaced.
+pub(super) fn upsert(schema: &str, table: &Table) -> String {
+    let columns_changed = table.columns.iter().filter(|(name, _)| !table.key.contains(name));
+    let set: Vec<String> = columns_changed
+        .map(|(name, _)| format!("{name:?} = EXCLUDED.{name:?}"))
+        .collect();
+    insert(schema, table, &set)
+}
+
+/// Adds counters given as a JSON array to what is there.
+pub(super) fn add(schema: &str, table: &Table, added: &[&str]) -> String {
+    let set: Vec<String> = added
+        .iter()
+        .map(|name| format!("{name:?} = t.{name:?} + EXCLUDED.{name:?}"))
+        .collect();
+    insert(schema, table, &set)
+}
+
+fn insert(schema: &str, table: &Table, set: &[String]) -> String {
+    let (name, columns, key, set) = (table.name, columns(table), key(table), set.join(", "));
+    format!(
+        "INSERT INTO {schema}.{name} AS t ({columns})
+         SELECT {columns} FROM jsonb_populate_recordset(NULL::{schema}.{name}, $1)
+         ON CONFLICT ({key}) DO UPDATE SET {set}"
+    )
+}
+
+/// Deletes the rows of these keys.
+pub(super) fn delete(schema: &str, table: &Table) -> String {
+    format!(
+        "DELETE FROM {schema}.{} WHERE {} = ANY($1)",
+        table.name,
+        key(table)
+    )
+}
