@@ -1,1 +1,277 @@
-fn main() {}
+//! Speed as ratios in one run: Daybook against limits on the same machine, with the same durability,
+//! alternating, and void when an invariant breaks. `docs/performance.md` says how to read the table.
+
+mod cell;
+mod goals;
+mod http;
+mod in_process;
+mod load;
+mod pass_through;
+mod processor;
+mod raw;
+mod report;
+mod series;
+mod shape;
+mod shop;
+mod stage;
+mod statistics;
+mod system;
+mod verify;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use eventsourcing::topic::Topic;
+
+use goals::Weight;
+use report::Row;
+use series::Plan;
+use stage::{Durability, Grounds};
+
+#[derive(Parser)]
+#[command(about = "Measures Daybook against limits on this machine")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// All of them.
+    All(Options),
+    /// The whole command path against pass-through.
+    G3(Options),
+    /// Bytes of events per second against raw batched produce.
+    G4(Options),
+    /// Latency against the acknowledgement of single raw records.
+    G5(Options),
+    /// One hot aggregate against many.
+    G7(Options),
+    /// The PostgreSQL log beside a flushed Kafka.
+    Postgres(Options),
+    /// Serves the limit of G3; started by the others.
+    #[command(hide = true)]
+    PassThrough(PassThrough),
+}
+
+#[derive(Args, Clone)]
+struct Options {
+    /// Pairs of cells. Ten is the least that says something.
+    #[arg(long, default_value_t = 10)]
+    pairs: usize,
+    /// Seconds of a cell.
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    /// Connections of the closed loop.
+    #[arg(long, default_value_t = 256)]
+    connections: usize,
+    /// Callers of the engine in process.
+    #[arg(long, default_value_t = 1_024)]
+    clients: usize,
+    /// Commands per second of the open loop.
+    #[arg(long, default_value_t = 1_000)]
+    rate: u32,
+    /// Partitions of each topic.
+    #[arg(long, default_value_t = 4)]
+    partitions: u32,
+    /// What a Kafka acknowledgement means.
+    #[arg(long, value_enum, default_value_t = Mode::Both)]
+    mode: Mode,
+    /// What librdkafka waits for company when each batch is flushed, in milliseconds, on both sides.
+    #[arg(long, default_value_t = 0.2)]
+    linger_flushed_ms: f64,
+    /// The program under test; built in release when it is not named.
+    #[arg(long)]
+    daybook: Option<PathBuf>,
+    /// Puts the table into docs/performance.md.
+    #[arg(long)]
+    write: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    /// In the broker's page cache.
+    PageCache,
+    /// On disk.
+    Flushed,
+    /// One after the other.
+    Both,
+}
+
+impl Mode {
+    const fn durabilities(self) -> &'static [Durability] {
+        match self {
+            Self::PageCache => &[Durability::PageCache],
+            Self::Flushed => &[Durability::Flushed],
+            Self::Both => &[Durability::PageCache, Durability::Flushed],
+        }
+    }
+}
+
+#[derive(Args)]
+struct PassThrough {
+    #[arg(long)]
+    listen: SocketAddr,
+    #[arg(long)]
+    brokers: String,
+    #[arg(long)]
+    topic: String,
+    #[arg(long)]
+    partitions: u32,
+    #[arg(long)]
+    linger_ms: f64,
+    #[arg(long)]
+    shape: PathBuf,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let (goals, options): (&[Goal], Options) = match Arguments::parse().command {
+        Action::PassThrough(arguments) => return pass_through(arguments).await,
+        Action::All(options) => (&[Goal::G3, Goal::G4, Goal::G5, Goal::G7, Goal::Postgres], options),
+        Action::G3(options) => (&[Goal::G3], options),
+        Action::G4(options) => (&[Goal::G4], options),
+        Action::G5(options) => (&[Goal::G5], options),
+        Action::G7(options) => (&[Goal::G7], options),
+        Action::Postgres(options) => (&[Goal::Postgres], options),
+    };
+    ensure!(options.pairs > 0 && options.seconds > 0.0, "nothing to measure");
+    let rows = measure(goals, &options).await?;
+    let table = report::table(&rows, &commit()?, &conditions(&options)?);
+    println!("{table}");
+    if options.write {
+        report::write(&root().join("docs/performance.md"), &table)?;
+    }
+    ensure!(
+        rows.iter().all(|row| row.voids.is_empty()),
+        "cells broke an invariant"
+    );
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    G3,
+    G4,
+    G5,
+    G7,
+    Postgres,
+}
+
+async fn measure(goals: &[Goal], options: &Options) -> anyhow::Result<Vec<Row>> {
+    let named = || {
+        Ok::<_, anyhow::Error>(
+            options
+                .daybook
+                .clone()
+                .map(|path| path.canonicalize())
+                .transpose()?,
+        )
+    };
+    let needs_daybook = goals.iter().any(|goal| *goal != Goal::G4);
+    let grounds = Grounds {
+        daybook: match named()? {
+            Some(path) => path,
+            None if needs_daybook => build()?,
+            None => PathBuf::new(),
+        },
+        partitions: options.partitions,
+        linger_flushed_ms: options.linger_flushed_ms,
+    };
+    let weight = Weight {
+        plan: Plan {
+            pairs: options.pairs,
+            cell: Duration::from_secs_f64(options.seconds),
+        },
+        connections: options.connections,
+        clients: options.clients,
+        rate: options.rate,
+    };
+    let mut rows = Vec::new();
+    for goal in goals {
+        if *goal == Goal::Postgres {
+            rows.extend(goals::postgres(&grounds, weight).await?);
+            continue;
+        }
+        for durability in options.mode.durabilities() {
+            rows.extend(match goal {
+                Goal::G3 => goals::g3(&grounds, weight, *durability).await?,
+                Goal::G4 => goals::g4(&grounds, weight, *durability).await?,
+                Goal::G5 => goals::g5(&grounds, weight, *durability).await?,
+                Goal::G7 => goals::g7(&grounds, weight, *durability).await?,
+                Goal::Postgres => Vec::new(),
+            });
+        }
+    }
+    Ok(rows)
+}
+
+async fn pass_through(arguments: PassThrough) -> anyhow::Result<()> {
+    let target = raw::Target {
+        brokers: arguments.brokers,
+        topic: Topic::named(&arguments.topic),
+        partitions: arguments.partitions,
+        linger_ms: arguments.linger_ms,
+        shape: serde_json::from_slice(&std::fs::read(arguments.shape)?)?,
+    };
+    pass_through::serve(arguments.listen, &target).await
+}
+
+/// The root of the workspace.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
+}
+
+/// Builds the program under test and says where it is: beside this one.
+fn build() -> anyhow::Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["build", "--release", "--package", "daybook", "--bin", "daybook"])
+        .current_dir(root())
+        .status()
+        .context("cargo")?;
+    ensure!(status.success(), "daybook does not build");
+    let beside = std::env::current_exe()?;
+    let release = beside
+        .ancestors()
+        .nth(2)
+        .context("a target directory")?
+        .join("release/daybook");
+    release
+        .canonicalize()
+        .with_context(|| release.display().to_string())
+}
+
+/// The commit measured; `+` where files differ from it.
+fn commit() -> anyhow::Result<String> {
+    let git = |arguments: &[&str]| -> anyhow::Result<String> {
+        let output = Command::new("git").args(arguments).current_dir(root()).output()?;
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let changed = !git(&[
+        "status",
+        "--porcelain",
+        "--untracked-files=no",
+        "--",
+        "crates",
+        "bench",
+    ])?
+    .is_empty();
+    let mark = if changed { "+" } else { "" };
+    Ok(format!("{}{mark}", git(&["rev-parse", "--short", "HEAD"])?))
+}
+
+fn conditions(options: &Options) -> anyhow::Result<String> {
+    let processors = std::thread::available_parallelism()?;
+    Ok(format!(
+        "{processors} processors for everything (servers, broker, database, load); {} pairs of cells of {} s; {} partitions; \
+         linger {} ms where flushed, else 0. `+` behind a commit: measured with uncommitted changes.",
+        options.pairs, options.seconds, options.partitions, options.linger_flushed_ms,
+    ))
+}

@@ -1,0 +1,84 @@
+//! One cell: one contender under load for a few seconds.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hdrhistogram::Histogram;
+
+/// The longest latency a histogram tells apart.
+const LATENCY_MAX: Duration = Duration::from_mins(1);
+
+/// What a cell showed.
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    /// Acknowledged within the time.
+    pub(crate) acknowledged: u64,
+    /// The time.
+    pub(crate) seconds: f64,
+    /// Work of the whole machine, from the first request to the last answer.
+    pub(crate) cpu_seconds: f64,
+    /// Acknowledged at all, the last answers included: what `cpu_seconds` was spent on.
+    pub(crate) worked: u64,
+    /// Bytes of the records (key, value, headers) acknowledged within the time.
+    pub(crate) bytes: u64,
+    /// In microseconds.
+    pub(crate) latencies: Histogram<u64>,
+    /// Answers other than an acknowledgement.
+    pub(crate) failures: u64,
+    /// The invariant this cell broke; it counts for nothing then.
+    pub(crate) void: Option<String>,
+}
+
+impl Cell {
+    /// Acknowledged operations per second.
+    pub(crate) fn rate(&self) -> f64 {
+        as_float(self.acknowledged) / self.seconds
+    }
+
+    /// CPU seconds of the machine per 1,000 acknowledged operations.
+    pub(crate) fn cpu_per_thousand(&self) -> f64 {
+        self.cpu_seconds / as_float(self.worked) * 1_000.0
+    }
+
+    /// Record bytes per second, in MB.
+    pub(crate) fn megabytes(&self) -> f64 {
+        as_float(self.bytes) / self.seconds / 1e6
+    }
+
+    /// The 99th percentile, in milliseconds.
+    pub(crate) fn p99_ms(&self) -> f64 {
+        as_float(self.latencies.value_at_quantile(0.99)) / 1e3
+    }
+
+    /// The median, in milliseconds.
+    pub(crate) fn p50_ms(&self) -> f64 {
+        as_float(self.latencies.value_at_quantile(0.5)) / 1e3
+    }
+}
+
+/// Counts of a run are far below 2^52.
+#[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
+pub(crate) const fn as_float(count: u64) -> f64 {
+    count as f64
+}
+
+/// An empty histogram of microseconds with three digits.
+pub(crate) fn histogram() -> Histogram<u64> {
+    let max = u64::try_from(LATENCY_MAX.as_micros()).expect("a minute fits");
+    Histogram::new_with_bounds(1, max, 3).expect("the bounds are in order")
+}
+
+/// Notes a latency; what is beyond the histogram's end is noted at its end.
+pub(crate) fn note(histogram: &mut Histogram<u64>, latency: Duration) {
+    histogram.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+}
+
+/// Something that can be put under load, again and again.
+#[async_trait]
+pub(crate) trait Contender: Send {
+    /// For the table.
+    fn name(&self) -> String;
+
+    /// One cell. Checks its own invariants; a breach makes the cell void, it is no error.
+    async fn run(&mut self, duration: Duration) -> anyhow::Result<Cell>;
+}

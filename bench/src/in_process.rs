@@ -1,0 +1,214 @@
+//! The engine without HTTP: the shop's orders through fenced owners onto a log, from tasks of this
+//! process. Shows what group commit makes of a log when no web server stands before it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use domain::ids::OrderId;
+use domain::order::{Order, OrderCommand};
+use eventsourcing::assignment::Everything;
+use eventsourcing::clock::System;
+use eventsourcing::command::{Context, Expected, Failure};
+use eventsourcing::dispatch::Dispatch;
+use eventsourcing::ids::{CommandId, Digest};
+use eventsourcing::log::Log;
+use eventsourcing::owner::{self, Service, Settings};
+use eventsourcing::topic::Topic;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::sync::DropGuard;
+use uuid::Uuid;
+
+use crate::cell::{Cell, Contender, histogram, note};
+use crate::load::Ack;
+use crate::processor;
+use crate::verify::{Claims, Verifier};
+
+/// Partitions must be served within this time.
+const SERVING_MAX: Duration = Duration::from_mins(1);
+/// So many lines make an order as long as the average invoice of a wholesaler is short.
+const LINES: usize = 10;
+
+/// Owners of one topic in this process.
+pub(crate) struct InProcess {
+    service: Service<Order>,
+    clients: usize,
+    command: Arc<OrderCommand>,
+    numbers: Arc<AtomicU64>,
+    pub(crate) verifier: Verifier,
+    _stop: DropGuard,
+}
+
+#[derive(Default)]
+struct Client {
+    acks: Vec<(Ack, Duration)>,
+    in_time: u64,
+    refused: u64,
+    unknown: u64,
+}
+
+impl InProcess {
+    pub(crate) async fn start(
+        log: Arc<dyn Log>,
+        topic: Topic,
+        verifier: Verifier,
+        clients: usize,
+    ) -> anyhow::Result<Self> {
+        let partitions = verifier.partitions();
+        let stop = CancellationToken::new();
+        let settings = Settings {
+            log,
+            environment: Arc::new(System),
+            topic: topic.clone(),
+            partitions,
+            node: "bench".to_owned(),
+            url: String::new(),
+            source: "daybook/bench".to_owned(),
+            config: owner::Config::default(),
+        };
+        let all = (0..partitions).map(|number| topic.partition(number)).collect();
+        let assignment = Box::new(Everything::of(all));
+        let (service, ended) = owner::spawn::<Order>(settings, assignment, stop.clone());
+        tokio::spawn(async move {
+            if let Ok(Err(error)) = ended.await {
+                eprintln!("the owner failed: {error}");
+            }
+        });
+        let mut status = service.status();
+        let serving = status.wait_for(|status| status.serving == status.total);
+        tokio::time::timeout(SERVING_MAX, serving)
+            .await
+            .context("the partitions are not served in time")??;
+        Ok(Self {
+            service,
+            clients,
+            command: Arc::new(order()?),
+            numbers: Arc::default(),
+            verifier,
+            _stop: stop.drop_guard(),
+        })
+    }
+
+    /// Places one order, so that the topic has a sample.
+    pub(crate) async fn place_one(&self) -> anyhow::Result<()> {
+        let (command, context) = (self.command.as_ref().clone(), context(Uuid::new_v4()));
+        let aggregate = OrderId::created_by(context.id).aggregate();
+        self.service.execute(aggregate, command, context).await?;
+        Ok(())
+    }
+}
+
+/// An order of [`LINES`] lines.
+fn order() -> anyhow::Result<OrderCommand> {
+    let lines: Vec<_> = (0..LINES)
+        .map(
+            |line| serde_json::json!({"sku": format!("BENCH-{line:04}"), "quantity": 2, "unit_price": 1_295}),
+        )
+        .collect();
+    let sale = serde_json::json!({
+        "customer": "17850", "country": "United Kingdom", "currency": "GBP", "lines": lines,
+    });
+    Ok(serde_json::from_value(serde_json::json!({ "place": sale }))?)
+}
+
+fn context(id: Uuid) -> Context {
+    Context {
+        id: CommandId(id),
+        digest: Digest(0),
+        expected: Expected::Any,
+        correlation: id.simple().to_string().into(),
+        causation: None,
+        actor: "bench".into(),
+        traceparent: None,
+    }
+}
+
+#[async_trait]
+impl Contender for InProcess {
+    fn name(&self) -> String {
+        format!(
+            "engine in process, {} clients, orders of {LINES} lines",
+            self.clients
+        )
+    }
+
+    async fn run(&mut self, duration: Duration) -> anyhow::Result<Cell> {
+        let worked = processor::busy_seconds()?;
+        let deadline = Instant::now() + duration;
+        let mut clients = JoinSet::new();
+        for _ in 0..self.clients {
+            let (service, command) = (self.service.clone(), Arc::clone(&self.command));
+            clients.spawn(client(service, command, Arc::clone(&self.numbers), deadline));
+        }
+        let mut latencies = histogram();
+        let mut all = Client::default();
+        for client in clients.join_all().await {
+            client
+                .acks
+                .iter()
+                .for_each(|(_, latency)| note(&mut latencies, *latency));
+            all.acks.extend(client.acks);
+            all.in_time += client.in_time;
+            all.refused += client.refused;
+            all.unknown += client.unknown;
+        }
+        let cpu_seconds = processor::busy_seconds()? - worked;
+        let acks: Vec<Ack> = all.acks.iter().map(|(ack, _)| *ack).collect();
+        let claims = Claims {
+            acks: &acks,
+            unknown: all.unknown,
+        };
+        let checked = self.verifier.check(claims).await?;
+        Ok(Cell {
+            acknowledged: all.in_time,
+            seconds: duration.as_secs_f64(),
+            cpu_seconds,
+            worked: acks.len() as u64,
+            bytes: checked.bytes_of(all.in_time),
+            latencies,
+            failures: all.refused + all.unknown,
+            void: checked.void,
+        })
+    }
+}
+
+async fn client(
+    service: Service<Order>,
+    command: Arc<OrderCommand>,
+    numbers: Arc<AtomicU64>,
+    deadline: Instant,
+) -> Client {
+    let mut client = Client::default();
+    let process: u64 = rand::random();
+    loop {
+        let sent = Instant::now();
+        if sent >= deadline {
+            return client;
+        }
+        let id = Uuid::from_u64_pair(process, numbers.fetch_add(1, Ordering::Relaxed));
+        let context = context(id);
+        let aggregate = OrderId::created_by(context.id).aggregate();
+        match service
+            .execute(aggregate, command.as_ref().clone(), context)
+            .await
+        {
+            Ok(accepted) => {
+                let now = Instant::now();
+                let ack = Ack {
+                    partition: accepted.position.partition,
+                    offset: accepted.position.offset.0,
+                };
+                client.acks.push((ack, now - sent));
+                client.in_time += u64::from(now <= deadline);
+            }
+            Err(Failure::Unknown) => client.unknown += 1,
+            Err(_) => {
+                client.refused += 1;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    }
+}
