@@ -64,8 +64,12 @@ impl CheckoutCarrier {
                 tracing::debug!(order = %target, position = %accepted.position, %request_id, "decided");
             }
             // Somebody was faster, a cancellation for one; its event says what follows.
-            Err(Definite::Refused(refusal)) => tracing::debug!(order = %target, %refusal, %request_id, "was decided"),
-            Err(Definite::DecidedBefore) => tracing::debug!(order = %target, %request_id, "was decided before"),
+            Err(Definite::Refused(refusal)) => {
+                tracing::debug!(order = %target, %refusal, %request_id, "was decided")
+            }
+            Err(Definite::DecidedBefore) => {
+                tracing::debug!(order = %target, %request_id, "was decided before")
+            }
         }
     }
 }

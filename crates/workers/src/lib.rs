@@ -5,7 +5,6 @@
 //! their aggregates answer what they answered then.
 
 pub mod checkout;
-pub mod checkpoint;
 pub mod runner;
 mod send;
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use eventsourcing::aggregate::Recorded;
+use eventsourcing::checkpoint::{CheckpointError, ProcessCheckpoint, ProcessCheckpoints};
 use eventsourcing::codec::CorruptRecord;
 use eventsourcing::log::{Log, LogError, Reader};
 use eventsourcing::process::Process;
-use eventsourcing::rule::Rule;
 use eventsourcing::topic::{Topic, TopicPartition};
 use futures::{StreamExt, stream};
 use thiserror::Error;
@@ -19,7 +19,6 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::checkpoint::{Checkpoint, CheckpointError, ProcessCheckpoints};
 use batch::Batch;
 
 /// Limits of a runner.
@@ -35,7 +34,11 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { in_flight_max: 64, batch_records_max: 500, retry_pause: Duration::from_millis(200) }
+        Self {
+            in_flight_max: 64,
+            batch_records_max: 500,
+            retry_pause: Duration::from_millis(200),
+        }
     }
 }
 
@@ -94,7 +97,7 @@ impl From<CheckpointError> for Interrupted {
     fn from(error: CheckpointError) -> Self {
         match error {
             // Another runner is at it: its work has the same ids as ours, so all that is lost is time.
-            CheckpointError::Unavailable(_) | CheckpointError::Moved(_) => Self::Away(error.to_string()),
+            CheckpointError::Unavailable(_) | CheckpointError::Overtaken => Self::Away(error.to_string()),
         }
     }
 }
@@ -140,28 +143,36 @@ async fn tail<P: Process>(
     tails: &watch::Sender<bool>,
 ) -> Result<std::convert::Infallible, Interrupted> {
     let mut stored = load::<P>(settings).await?;
-    let resumed = |(at, checkpoint): (&TopicPartition, &Checkpoint)| (at.clone(), Rule::resumed(checkpoint.term));
-    let mut rules: BTreeMap<_, _> = stored.iter().map(resumed).collect();
-    let from = stored.iter().map(|(at, checkpoint)| (at.clone(), checkpoint.next)).collect();
+    let mut rules: BTreeMap<_, _> = stored
+        .iter()
+        .map(|(at, checkpoint)| (at.clone(), checkpoint.rule))
+        .collect();
+    let from = stored
+        .iter()
+        .map(|(at, checkpoint)| (at.clone(), checkpoint.next))
+        .collect();
     let mut reader: Box<dyn Reader> = settings.log.reader(from).await?;
     tails.send_replace(true);
     loop {
         let records = reader.next(settings.config.batch_records_max).await?;
         let batch = Batch::<P>::judge(&records, &mut rules);
         let batch = batch.map_err(|corrupt| Interrupted::Fatal(corrupt.into()))?;
+        carry_out(settings, carrier, batch.keys).await;
         for (at, next) in batch.ends {
             let Some(stored) = stored.get_mut(&at) else {
                 continue;
             };
-            let to = Checkpoint { next, term: rules.get(&at).and_then(Rule::current) };
+            let rule = rules.get(&at).copied().unwrap_or_default();
+            let to = ProcessCheckpoint { next, rule };
             settings.checkpoints.store(P::NAME, &at, *stored, to).await?;
             *stored = to;
         }
-        carry_out(settings, carrier, batch.keys).await;
     }
 }
 
-async fn load<P: Process>(settings: &Settings) -> Result<BTreeMap<TopicPartition, Checkpoint>, Interrupted> {
+async fn load<P: Process>(
+    settings: &Settings,
+) -> Result<BTreeMap<TopicPartition, ProcessCheckpoint>, Interrupted> {
     let partitions = settings.log.partitions(&settings.topic).await?;
     let mut known = BTreeMap::new();
     for number in 0..partitions {
@@ -173,7 +184,11 @@ async fn load<P: Process>(settings: &Settings) -> Result<BTreeMap<TopicPartition
 }
 
 /// Each key's events one after the other, `in_flight_max` keys at once.
-async fn carry_out<P: Process>(settings: &Settings, carrier: &dyn Carry<P>, keys: Vec<Vec<batch::Planned<P>>>) {
+async fn carry_out<P: Process>(
+    settings: &Settings,
+    carrier: &dyn Carry<P>,
+    keys: Vec<Vec<batch::Planned<P>>>,
+) {
     stream::iter(keys)
         .for_each_concurrent(settings.config.in_flight_max, async |events| {
             for planned in events {

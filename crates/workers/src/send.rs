@@ -47,7 +47,10 @@ where
     };
     let mut pause = backoff.first;
     loop {
-        let failure = match to.execute(aggregate.clone(), command.clone(), context.clone()).await {
+        let failure = match to
+            .execute(aggregate.clone(), command.clone(), context.clone())
+            .await
+        {
             Ok(accepted) => {
                 count(if accepted.replayed { "replayed" } else { "accepted" });
                 return Ok(accepted);

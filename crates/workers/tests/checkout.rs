@@ -2,9 +2,10 @@
 //! points and started again.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use domain::checkout::Checkout;
 use domain::ids::{OrderId, stock_of};
 use domain::money::Price;
@@ -14,6 +15,7 @@ use domain::sku::Sku;
 use domain::stock_item::{StockCommand, StockItem};
 use eventsourcing::aggregate::{Aggregate, Event};
 use eventsourcing::assignment::Everything;
+use eventsourcing::checkpoint::{CheckpointError, ProcessCheckpoint, ProcessCheckpoints};
 use eventsourcing::clock::Counted;
 use eventsourcing::codec::{Parsed, decode, parse};
 use eventsourcing::command::{Context, Expected};
@@ -23,16 +25,48 @@ use eventsourcing::owner::{self, Service};
 use eventsourcing::process::Process;
 use eventsourcing::rule::{Rule, Verdict};
 use eventsourcing::simulated::{Faults, SimulatedLog};
-use eventsourcing::topic::Topic;
+use eventsourcing::topic::{Topic, TopicPartition};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio_util::sync::CancellationToken;
 use workers::Backoff;
 use workers::checkout::CheckoutCarrier;
-use workers::checkpoint::InMemory;
 use workers::runner::{self, RunError, Settings};
 
 const PARTITIONS: u32 = 4;
+
+/// Checkpoints that survive the runner.
+#[derive(Default)]
+struct InMemory(Mutex<BTreeMap<TopicPartition, ProcessCheckpoint>>);
+
+#[async_trait]
+impl ProcessCheckpoints for InMemory {
+    async fn load(&self, _: &str, at: &TopicPartition) -> Result<ProcessCheckpoint, CheckpointError> {
+        Ok(self
+            .0
+            .lock()
+            .expect("no panic inside")
+            .get(at)
+            .copied()
+            .unwrap_or_default())
+    }
+
+    async fn store(
+        &self,
+        _: &str,
+        at: &TopicPartition,
+        from: ProcessCheckpoint,
+        to: ProcessCheckpoint,
+    ) -> Result<(), CheckpointError> {
+        let mut known = self.0.lock().expect("no panic inside");
+        let checkpoint = known.entry(at.clone()).or_default();
+        if *checkpoint != from {
+            return Err(CheckpointError::Overtaken);
+        }
+        *checkpoint = to;
+        Ok(())
+    }
+}
 
 struct Shop {
     log: SimulatedLog,
@@ -59,12 +93,20 @@ fn owners<A: Aggregate>(log: &SimulatedLog, service: &str) -> Service<A> {
         config: owner::Config::default(),
     };
     // The owners live as long as the test's runtime.
-    owner::spawn::<A>(settings, Box::new(Everything::of(partitions)), CancellationToken::new()).0
+    owner::spawn::<A>(
+        settings,
+        Box::new(Everything::of(partitions)),
+        CancellationToken::new(),
+    )
+    .0
 }
 
 async fn serving<A: Aggregate>(service: &Service<A>) {
     let mut status = service.status();
-    status.wait_for(|status| status.serving == status.total).await.expect("the owner lives");
+    status
+        .wait_for(|status| status.serving == status.total)
+        .await
+        .expect("the owner lives");
 }
 
 impl Shop {
@@ -87,9 +129,15 @@ impl Shop {
             log: Arc::new(self.log.clone()),
             topic: topic("orders"),
             checkpoints: self.checkpoints.clone(),
-            config: runner::Config { batch_records_max: 32, ..runner::Config::default() },
+            config: runner::Config {
+                batch_records_max: 32,
+                ..runner::Config::default()
+            },
         };
-        let backoff = Backoff { first: Duration::from_millis(5), longest: Duration::from_millis(100) };
+        let backoff = Backoff {
+            first: Duration::from_millis(5),
+            longest: Duration::from_millis(100),
+        };
         let carrier = CheckoutCarrier {
             stock: Arc::new(self.stock.clone()),
             orders: Arc::new(self.orders.clone()),
@@ -101,7 +149,9 @@ impl Shop {
     }
 
     async fn receive(&self, sku: &Sku, units: i64) {
-        let command = StockCommand::Receive { quantity: Quantity::new(units).expect("valid") };
+        let command = StockCommand::Receive {
+            quantity: Quantity::new(units).expect("valid"),
+        };
         until_accepted(&self.stock, stock_of(sku), command, &format!("receive {sku}")).await;
     }
 
@@ -114,8 +164,19 @@ impl Shop {
             unit_price: Price::new(100).expect("valid"),
         };
         let lines = Lines::new(lines.into_iter().map(line).collect()).expect("valid");
-        let sale = Sale { customer: None, country: None, currency: domain::money::Currency::try_from("GBP".to_owned()).expect("valid"), lines };
-        until_accepted(&self.orders, order.aggregate(), OrderCommand::Place(sale), &format!("place {number}")).await;
+        let sale = Sale {
+            customer: None,
+            country: None,
+            currency: domain::money::Currency::try_from("GBP".to_owned()).expect("valid"),
+            lines,
+        };
+        until_accepted(
+            &self.orders,
+            order.aggregate(),
+            OrderCommand::Place(sale),
+            &format!("place {number}"),
+        )
+        .await;
         order
     }
 
@@ -150,6 +211,17 @@ impl Shop {
         (confirmed, rejected)
     }
 
+    /// Where the process has come to in each partition.
+    fn done_to(&self) -> Vec<u64> {
+        let known = self.checkpoints.0.lock().expect("no panic inside");
+        let next = |number| {
+            known
+                .get(&topic("orders").partition(number))
+                .map_or(0, |checkpoint| checkpoint.next.0)
+        };
+        (0..PARTITIONS).map(next).collect()
+    }
+
     fn stock_of(&self, sku: &Sku) -> <StockItem as Aggregate>::State {
         let mut state = <StockItem as Aggregate>::State::default();
         for (item, event) in self.events("inventory") {
@@ -174,7 +246,11 @@ where
         actor: "test".into(),
         traceparent: None,
     };
-    while to.execute(aggregate.clone(), command.clone(), context.clone()).await.is_err() {
+    while to
+        .execute(aggregate.clone(), command.clone(), context.clone())
+        .await
+        .is_err()
+    {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -191,7 +267,10 @@ async fn work_off(shop: &Shop, orders: usize, kills: usize, random: &mut StdRng)
         tokio::time::sleep(Duration::from_millis(random.random_range(1..60))).await;
         // As hard as a task can die: whatever it awaits is dropped.
         running.abort();
-        assert!(running.await.is_err_and(|death| death.is_cancelled()), "it did not stop by itself");
+        assert!(
+            running.await.is_err_and(|death| death.is_cancelled()),
+            "it did not stop by itself"
+        );
     }
     let (shutdown, running) = shop.run();
     let all = async {
@@ -205,16 +284,11 @@ async fn work_off(shop: &Shop, orders: usize, kills: usize, random: &mut StdRng)
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(600), all).await.expect("everything is decided in time");
+    tokio::time::timeout(Duration::from_secs(600), all)
+        .await
+        .expect("everything is decided in time");
     shutdown.cancel();
     running.await.expect("lives").expect("stops well");
-}
-
-impl Shop {
-    fn done_to(&self) -> Vec<u64> {
-        let next = |number| self.checkpoints.next(Checkout::NAME, &topic("orders").partition(number)).0;
-        (0..PARTITIONS).map(next).collect()
-    }
 }
 
 async fn last_item(seed: u64, faults: Faults) {
@@ -262,14 +336,21 @@ async fn a_rejected_order_holds_nothing() {
         }
         let mut wanted = BTreeMap::new();
         for number in 0..40 {
-            let mut lines: Vec<_> = skus.iter().map(|sku| (sku.clone(), random.random_range(1..4))).collect();
+            let mut lines: Vec<_> = skus
+                .iter()
+                .map(|sku| (sku.clone(), random.random_range(1..4)))
+                .collect();
             lines.truncate(random.random_range(1..=3));
             let order = shop.place(number, lines.clone()).await;
             wanted.insert(order.aggregate(), lines);
         }
         work_off(&shop, 40, 8, &mut random).await;
         let (confirmed, rejected) = shop.decided();
-        assert_eq!(confirmed.len() + rejected.len(), 40, "seed {seed}: each decided once");
+        assert_eq!(
+            confirmed.len() + rejected.len(),
+            40,
+            "seed {seed}: each decided once"
+        );
         for sku in &skus {
             let sold: i64 = confirmed
                 .iter()
