@@ -20,10 +20,11 @@ use crate::reads::Reads;
 pub struct Order {
     /// `order_` and 32 hex digits.
     pub id: String,
-    /// `order`, `imported_order` or `credit_note`.
-    pub kind: String,
-    /// `placed`, `confirmed`, `rejected`, `cancelled` or `imported`.
+    /// `placed`, `confirmed`, `rejected` or `cancelled`; of history `imported` or `credit_note`.
     pub status: String,
+    /// Why it was rejected (a code: `insufficient_stock`) or cancelled (in words).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The number of a historical invoice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invoice: Option<String>,
@@ -35,14 +36,10 @@ pub struct Order {
     pub country: Option<String>,
     /// Σ quantity × unit price; for a credit note what is given back.
     pub total: Money,
+    /// Units of all lines.
+    pub units: i64,
     /// What was ordered.
     pub lines: Vec<Line>,
-    /// Why it was rejected: `insufficient_stock`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rejection: Option<String>,
-    /// Why it was cancelled.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cancellation: Option<String>,
     /// When it was placed; for imports the date of the invoice. RFC 3339, UTC.
     #[serde(with = "time::serde::rfc3339")]
     pub placed_at: OffsetDateTime,
@@ -73,8 +70,8 @@ struct StoredLine {
     unit_price: i64,
 }
 
-const COLUMNS: &str = "id, kind, status, invoice, customer, country, currency, total, lines, rejection, \
-                       cancellation, placed_at, updated_at, sequence";
+const COLUMNS: &str = "id, status, reason, invoice, customer, country, currency, total, units, lines, placed_at, \
+                       updated_at, sequence";
 
 fn decode(row: &PgRow) -> Result<Order, sqlx::Error> {
     let currency: String = row.try_get("currency")?;
@@ -90,15 +87,14 @@ fn decode(row: &PgRow) -> Result<Order, sqlx::Error> {
     });
     Ok(Order {
         id: row.try_get("id")?,
-        kind: row.try_get("kind")?,
         status: row.try_get("status")?,
+        reason: row.try_get("reason")?,
         invoice: row.try_get("invoice")?,
         customer: row.try_get("customer")?,
         country: row.try_get("country")?,
         total: money(row.try_get("total")?),
+        units: row.try_get("units")?,
         lines: lines.collect(),
-        rejection: row.try_get("rejection")?,
-        cancellation: row.try_get("cancellation")?,
         placed_at: row.try_get("placed_at")?,
         updated_at: row.try_get("updated_at")?,
         sequence: row.try_get("sequence")?,

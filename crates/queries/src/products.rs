@@ -6,6 +6,7 @@ mod list;
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::postgres::PgRow;
+use time::OffsetDateTime;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -36,11 +37,18 @@ pub struct Product {
     /// What one costs; none yet for a draft.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<Money>,
+    /// When it was created. RFC 3339, UTC.
+    #[serde(with = "time::serde::rfc3339")]
+    pub created_at: OffsetDateTime,
+    /// When it last changed.
+    #[serde(with = "time::serde::rfc3339")]
+    pub updated_at: OffsetDateTime,
     /// The number of changes it has seen; its `ETag`.
     pub sequence: i64,
 }
 
-const COLUMNS: &str = "id, sku, name, description, brand, category, status, price, currency, sequence";
+const COLUMNS: &str = "id, sku, name, description, brand, category, status, price, currency, created_at, updated_at, \
+                       sequence";
 
 fn decode(row: &PgRow) -> Result<Product, sqlx::Error> {
     let price: Option<i64> = row.try_get("price")?;
@@ -56,6 +64,8 @@ fn decode(row: &PgRow) -> Result<Product, sqlx::Error> {
         price: price
             .zip(currency)
             .map(|(amount, currency)| Money { amount, currency }),
+        created_at: row.try_get("created_at")?,
+        updated_at: row.try_get("updated_at")?,
         sequence: row.try_get("sequence")?,
     })
 }

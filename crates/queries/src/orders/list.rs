@@ -23,7 +23,8 @@ use crate::reads::{ReadModel, Reads, Statement};
 pub(super) struct ListParameters {
     /// Only orders of this customer.
     customer: Option<String>,
-    /// Only orders of this status: `placed`, `confirmed`, `rejected`, `cancelled` or `imported`.
+    /// Only orders of this status: `placed`, `confirmed`, `rejected`, `cancelled`, `imported` or
+    /// `credit_note`.
     status: Option<String>,
     /// Rows of a page: 1 to 200, 50 when not given.
     limit: Option<u32>,

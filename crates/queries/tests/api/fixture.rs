@@ -14,16 +14,17 @@ use testkit::TestDatabase;
 use tokio::task::JoinHandle;
 use tower::ServiceExt;
 
-/// As the projection runner makes them, but tables instead of views: all the API sees is the names.
+/// The columns the projections have, in tables instead of views: all the API sees is the names.
 const READ_MODELS: &str = r#"
 CREATE SCHEMA read;
 CREATE TABLE read.checkpoints (projection TEXT, topic TEXT, partition INT, "offset" BIGINT, epoch BIGINT);
 CREATE TABLE read.products (id TEXT, sku TEXT, name TEXT, description TEXT, brand TEXT, category TEXT,
-    status TEXT, price BIGINT, currency TEXT, sequence BIGINT);
-CREATE TABLE read.availability (sku TEXT, on_hand BIGINT, reserved BIGINT, available BIGINT, sequence BIGINT);
-CREATE TABLE read.orders (id TEXT, kind TEXT, status TEXT, invoice TEXT, customer TEXT, country TEXT,
-    currency TEXT, total BIGINT, lines JSONB, rejection TEXT, cancellation TEXT, placed_at TIMESTAMPTZ,
-    updated_at TIMESTAMPTZ, sequence BIGINT);
+    price BIGINT, currency TEXT, status TEXT, sequence BIGINT, created_at TIMESTAMPTZ, updated_at TIMESTAMPTZ);
+CREATE TABLE read.availability (id TEXT, sku TEXT, on_hand BIGINT, reserved BIGINT, available BIGINT,
+    sequence BIGINT, updated_at TIMESTAMPTZ);
+CREATE TABLE read.orders (id TEXT, status TEXT, reason TEXT, customer TEXT, country TEXT, invoice TEXT,
+    currency TEXT, total BIGINT, units BIGINT, lines JSONB, sequence BIGINT, placed_at TIMESTAMPTZ,
+    updated_at TIMESTAMPTZ);
 CREATE TABLE read.sales (dimension TEXT, key TEXT, currency TEXT, orders BIGINT, units BIGINT,
     revenue BIGINT, credit_notes BIGINT, credited_units BIGINT, credited BIGINT);
 "#;

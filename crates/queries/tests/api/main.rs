@@ -11,7 +11,7 @@ use serde_json::json;
 #[tokio::test]
 async fn a_product_is_shown_with_its_position_and_etag() {
     let shop = Fixture::start().await;
-    shop.sql("INSERT INTO read.products VALUES ('product_1', 'MUG', 'Mug', NULL, 'ACME', NULL, 'published', 1999, 'GBP', 4)")
+    shop.sql("INSERT INTO read.products VALUES ('product_1', 'MUG', 'Mug', NULL, 'ACME', NULL, 1999, 'GBP', 'published', 4, '2026-01-01T00:00:00Z', '2026-02-01T00:00:00Z')")
         .await;
     shop.checkpoint("products", "catalog", 2, 17).await;
     let answer = shop.get("/v1/products/product_1", &[]).await;
@@ -20,7 +20,8 @@ async fn a_product_is_shown_with_its_position_and_etag() {
     assert_eq!(answer.header("daybook-position"), "catalog/2@17");
     let expected = json!({
         "id": "product_1", "sku": "MUG", "name": "Mug", "brand": "ACME", "status": "published",
-        "price": {"amount": 1999, "currency": "GBP"}, "sequence": 4,
+        "price": {"amount": 1999, "currency": "GBP"}, "created_at": "2026-01-01T00:00:00Z",
+        "updated_at": "2026-02-01T00:00:00Z", "sequence": 4,
     });
     assert_eq!(answer.body, expected);
 
@@ -51,7 +52,7 @@ async fn what_is_not_there_is_404_and_still_says_its_position() {
 #[tokio::test]
 async fn stock_is_found_by_its_sku_as_it_is_written() {
     let shop = Fixture::start().await;
-    shop.sql("INSERT INTO read.availability VALUES ('BANK CHARGES', 20, 5, 15, 3), ('A', 1, 0, 1, 1)")
+    shop.sql("INSERT INTO read.availability VALUES ('stock_BANK CHARGES', 'BANK CHARGES', 20, 5, 15, 3), ('stock_A', 'A', 1, 0, 1, 1)")
         .await;
     let answer = shop.get("/v1/stock/BANK%20CHARGES", &[]).await;
     let expected =
@@ -67,11 +68,10 @@ async fn orders_are_paged_without_gap_or_repeat() {
     let shop = Fixture::start().await;
     // Seven orders, several of one instant: the id decides then.
     shop.sql(
-        "INSERT INTO read.orders SELECT 'order_' || n, 'order', CASE WHEN n = 3 THEN 'rejected' ELSE 'confirmed' END, \
-         NULL, CASE WHEN n % 2 = 0 THEN 'anna' END, 'France', 'EUR', n * 100, \
-         jsonb_build_array(jsonb_build_object('sku', 'MUG', 'quantity', n, 'unit_price', 100)), \
-         CASE WHEN n = 3 THEN 'insufficient_stock' END, NULL, \
-         TIMESTAMPTZ '2011-06-01T00:00:00Z' + (n / 3) * INTERVAL '1 day', '2011-06-30T00:00:00Z', 2 \
+        "INSERT INTO read.orders SELECT 'order_' || n, CASE WHEN n = 3 THEN 'rejected' ELSE 'confirmed' END, \
+         CASE WHEN n = 3 THEN 'insufficient_stock' END, CASE WHEN n % 2 = 0 THEN 'anna' END, 'France', NULL, 'EUR', \
+         n * 100, n, jsonb_build_array(jsonb_build_object('sku', 'MUG', 'quantity', n, 'unit_price', 100)), 2, \
+         TIMESTAMPTZ '2011-06-01T00:00:00Z' + (n / 3) * INTERVAL '1 day', '2011-06-30T00:00:00Z' \
          FROM GENERATE_SERIES(1, 7) AS n",
     )
     .await;
@@ -103,10 +103,9 @@ async fn orders_are_paged_without_gap_or_repeat() {
     assert_eq!(anna.body["data"].as_array().map(Vec::len), Some(3));
     let rejected = shop.get("/v1/orders?status=rejected", &[]).await;
     let expected = json!({
-        "id": "order_3", "kind": "order", "status": "rejected", "country": "France",
-        "total": {"amount": 300, "currency": "EUR"},
+        "id": "order_3", "status": "rejected", "reason": "insufficient_stock", "country": "France",
+        "total": {"amount": 300, "currency": "EUR"}, "units": 3,
         "lines": [{"sku": "MUG", "quantity": 3, "unit_price": {"amount": 100, "currency": "EUR"}}],
-        "rejection": "insufficient_stock",
         "placed_at": "2011-06-02T00:00:00Z", "updated_at": "2011-06-30T00:00:00Z", "sequence": 2,
     });
     assert_eq!(rejected.body["data"], json!([expected]));
@@ -177,8 +176,8 @@ async fn a_read_waits_for_the_position_it_asks_for() {
     let posting = async {
         // Rows and checkpoint together, as the runner writes them.
         shop.sql(
-            "WITH row AS (INSERT INTO read.orders VALUES ('order_1', 'order', 'placed', NULL, NULL, NULL, 'EUR', 1, \
-             '[]', NULL, NULL, '2011-06-01T00:00:00Z', '2011-06-01T00:00:00Z', 1)) \
+            "WITH row AS (INSERT INTO read.orders VALUES ('order_1', 'placed', NULL, NULL, NULL, NULL, 'EUR', 1, 1, '[]', 1, \
+             '2011-06-01T00:00:00Z', '2011-06-01T00:00:00Z')) \
              UPDATE read.checkpoints SET \"offset\" = 11 WHERE projection = 'orders'",
         )
         .await;
@@ -244,7 +243,7 @@ async fn waiting_readers_hold_no_connection() {
 async fn the_checkpoint_shown_is_that_of_the_rows() {
     // Rows and checkpoint move together three hundred times while readers look: never apart.
     let shop = Fixture::start().await;
-    shop.sql("INSERT INTO read.availability VALUES ('A', 0, 0, 0, 0)")
+    shop.sql("INSERT INTO read.availability VALUES ('stock_A', 'A', 0, 0, 0, 0)")
         .await;
     shop.checkpoint("availability", "inventory", 0, 0).await;
     let writing = async {
