@@ -15,12 +15,10 @@ pub const HTTP_CONNECTIONS: &str = "daybook_http_connections";
 pub const OWNER_APPEND_SECONDS: &str = "daybook_owner_append_seconds";
 /// Histogram: records in one batch.
 pub const OWNER_BATCH_RECORDS: &str = "daybook_owner_batch_records";
-/// Counter: events a projection has applied, by `projection`.
-pub const PROJECTION_EVENTS: &str = "daybook_projection_events_total";
-/// Gauge: records between a projection's checkpoint and the log's end, by `projection`, `topic`, `partition`.
-pub const PROJECTION_LAG: &str = "daybook_projection_lag_records";
-/// Gauge: events parked, by `projection`.
-pub const PROJECTION_PARKED: &str = "daybook_projection_parked_events";
+/// Histogram: records a projection applied in one transaction, by `projection`.
+pub const PROJECTION_BATCH_RECORDS: &str = "daybook_projection_batch_records";
+/// Counter: events parked, by `projection`.
+pub const PROJECTION_PARKED: &str = "daybook_projection_parked_events_total";
 /// Counter: commands a process has sent, by `process` and `outcome`.
 pub const PROCESS_COMMANDS: &str = "daybook_process_commands_total";
 /// Histogram, seconds: how long a read waited for its position, by `projection` and `outcome`.
@@ -39,12 +37,15 @@ pub struct Recorder(PrometheusHandle);
 
 /// Installs the process's recorder, once, and describes every metric.
 pub fn install() -> Result<Recorder, BuildError> {
-    let handle = PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS_BUCKETS)?
-        .set_buckets_for_metric(Matcher::Suffix("_records".to_owned()), RECORDS_BUCKETS)?
-        .install_recorder()?;
+    let handle = builder()?.install_recorder()?;
     describe();
     Ok(Recorder(handle))
+}
+
+fn builder() -> Result<PrometheusBuilder, BuildError> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Suffix("_records".to_owned()), RECORDS_BUCKETS)
 }
 
 impl Recorder {
@@ -77,13 +78,12 @@ pub fn describe() {
         "A batch, from append to acknowledgement"
     );
     describe_histogram!(OWNER_BATCH_RECORDS, Unit::Count, "Records in one batch");
-    describe_counter!(PROJECTION_EVENTS, Unit::Count, "Events applied by a projection");
-    describe_gauge!(
-        PROJECTION_LAG,
+    describe_histogram!(
+        PROJECTION_BATCH_RECORDS,
         Unit::Count,
-        "Records between checkpoint and the log's end"
+        "Records applied in one transaction"
     );
-    describe_gauge!(
+    describe_counter!(
         PROJECTION_PARKED,
         Unit::Count,
         "Events set aside because they could not be applied"
@@ -117,5 +117,30 @@ fn method_label(method: &Method) -> &'static str {
         "DELETE" => "DELETE",
         "OPTIONS" => "OPTIONS",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_counted_under_its_route_in_buckets_of_seconds() {
+        let recorder = builder().expect("buckets").build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            let strange = Method::from_bytes(b"BREW").expect("a method");
+            request(
+                "queries",
+                &strange,
+                "/v1/orders/{id}",
+                StatusCode::OK,
+                Duration::from_millis(3),
+            );
+        });
+        let text = handle.render();
+        let bucket = r#"daybook_http_request_seconds_bucket{api="queries",method="other",route="/v1/orders/{id}",status="200",le="0.005"} 1"#;
+        assert!(text.contains(bucket), "{text}");
     }
 }

@@ -95,3 +95,21 @@ fn pool(config: &Config, connections: u32) -> Result<PgPool, sqlx::Error> {
         .test_before_acquire(false)
         .connect_lazy_with(options))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_database_refuses_anything_but_reading() {
+        let config = Config::new(testkit::postgres().await.url);
+        let pool = pool(&config, 1).expect("a URL");
+        let refused = sqlx::query("CREATE TABLE mine (id INT)").execute(&pool).await;
+        let code = refused
+            .expect_err("is refused")
+            .into_database_error()
+            .and_then(|error| error.code().map(Into::into));
+        // read_only_sql_transaction
+        assert_eq!(code, Some("25006".to_owned()));
+    }
+}
