@@ -110,18 +110,19 @@ impl Plan {
                 let reason = RejectReason::InsufficientStock { sku, available };
                 Next::Decide(OrderCommand::Reject { reason })
             }
-            // A repeat after a crash finds what it held.
-            (Stage::Reserve, StockRefusal::AlreadyReserved { .. }) => Next::Continue,
             // Only a decision releases; so there is one, and this is a repeat from before it.
             (Stage::Reserve, StockRefusal::ReservationClosed) => Next::Stop,
-            // Confirming and releasing again, or what was never held, changes nothing.
-            (
+            // Reserving again finds what a crash left held; confirming and releasing again, or what
+            // was never held, changes nothing.
+            (Stage::Reserve, StockRefusal::AlreadyReserved { .. })
+            | (
                 Stage::Confirm | Stage::Release,
                 StockRefusal::NoReservation
                 | StockRefusal::AlreadyConfirmed
                 | StockRefusal::ReservationClosed,
             ) => Next::Continue,
-            // A stock item answers no other way to these commands.
+            // A stock item answers no other way to these commands; if it ever does, stop and let the
+            // order stay as it is rather than guess.
             (
                 _,
                 StockRefusal::InsufficientStock { .. }
@@ -130,7 +131,7 @@ impl Plan {
                 | StockRefusal::AlreadyConfirmed
                 | StockRefusal::NothingToAdjust
                 | StockRefusal::StockOutOfBounds { .. },
-            ) => Next::Continue,
+            ) => Next::Stop,
         }
     }
 

@@ -17,13 +17,16 @@ pub struct Quantity(u32);
 impl Quantity {
     /// The quantity, when it keeps the limits (`invalid_quantity`).
     pub fn new(units: i64) -> Result<Self, InvalidValue> {
-        match u32::try_from(units) {
-            Ok(units @ 1..=QUANTITY_MAX) => Ok(Self(units)),
-            _ => {
-                let detail = format!("a quantity is 1 to {QUANTITY_MAX} units");
-                Err(InvalidValue::new("invalid_quantity", detail))
-            }
-        }
+        let units = u32::try_from(units)
+            .ok()
+            .filter(|units| (1..=QUANTITY_MAX).contains(units));
+        let wrong = || {
+            InvalidValue::new(
+                "invalid_quantity",
+                format!("a quantity is 1 to {QUANTITY_MAX} units"),
+            )
+        };
+        units.map(Self).ok_or_else(wrong)
     }
 
     /// The number of units.

@@ -73,6 +73,14 @@ impl View for Availability {
         let sku = id.strip_prefix(STOCK_PREFIX).unwrap_or(&id).to_owned();
         let available = on_hand - reserved;
         let updated_at = event.time;
-        Ok(Change::Put(AvailabilityRow { id, sku, on_hand, reserved, available, sequence, updated_at }))
+        Ok(Change::Put(AvailabilityRow {
+            id,
+            sku,
+            on_hand,
+            reserved,
+            available,
+            sequence,
+            updated_at,
+        }))
     }
 }

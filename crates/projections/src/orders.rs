@@ -63,7 +63,11 @@ impl Row for OrderRow {
             ("placed_at", "TIMESTAMPTZ NOT NULL"),
             ("updated_at", "TIMESTAMPTZ NOT NULL"),
         ],
-        indexes: &["(customer, placed_at DESC, id)", "(status, placed_at DESC, id)", "(placed_at DESC, id)"],
+        indexes: &[
+            "(customer, placed_at DESC, id DESC)",
+            "(status, placed_at DESC, id DESC)",
+            "(placed_at DESC, id DESC)",
+        ],
     };
 }
 
@@ -103,7 +107,11 @@ impl View for Orders {
         let sequence = follows(row.map_or(0, |row| row.sequence), event)?;
         let decided = |status: &str, reason: Option<String>| {
             let row = row.cloned().ok_or_else(|| orphan(event))?;
-            Ok::<_, FoldError>(OrderRow { status: status.to_owned(), reason, ..row })
+            Ok::<_, FoldError>(OrderRow {
+                status: status.to_owned(),
+                reason,
+                ..row
+            })
         };
         let next = match &event.event {
             OrderEvent::Placed(placed) => opened(event, "placed", &placed.sale, None, event.time)?,
@@ -122,6 +130,10 @@ impl View for Orders {
             }
             OrderEvent::Cancelled(cancelled) => decided("cancelled", Some(cancelled.reason.to_string()))?,
         };
-        Ok(Change::Put(OrderRow { sequence, updated_at: event.time, ..next }))
+        Ok(Change::Put(OrderRow {
+            sequence,
+            updated_at: event.time,
+            ..next
+        }))
     }
 }

@@ -101,9 +101,17 @@ impl View for Products {
                     next.name = name.to_string();
                 }
                 let details = &updated.details;
-                next.description = details.description.as_ref().and_then(|it| text(it)).or(next.description);
+                next.description = details
+                    .description
+                    .as_ref()
+                    .and_then(|it| text(it))
+                    .or(next.description);
                 next.brand = details.brand.as_ref().and_then(|it| text(it)).or(next.brand);
-                next.category = details.category.as_ref().and_then(|it| text(it)).or(next.category);
+                next.category = details
+                    .category
+                    .as_ref()
+                    .and_then(|it| text(it))
+                    .or(next.category);
             }
             ProductEvent::PriceSet(set) => {
                 next.price = Some(set.price.amount());

@@ -52,8 +52,14 @@ impl Row for SalesRow {
 }
 
 impl Counter for SalesRow {
-    const ADDED: &'static [&'static str] =
-        &["orders", "units", "revenue", "credit_notes", "credited_units", "credited"];
+    const ADDED: &'static [&'static str] = &[
+        "orders",
+        "units",
+        "revenue",
+        "credit_notes",
+        "credited_units",
+        "credited",
+    ];
     type Key = (String, String, String);
 
     fn key(&self) -> Self::Key {
@@ -70,7 +76,9 @@ impl Counter for SalesRow {
             (&mut self.credited, other.credited),
         ];
         for (sum, more) in fields {
-            *sum = sum.checked_add(more).ok_or_else(|| FoldError::new("a counter overflows"))?;
+            *sum = sum
+                .checked_add(more)
+                .ok_or_else(|| FoldError::new("a counter overflows"))?;
         }
         Ok(())
     }
@@ -105,14 +113,28 @@ fn counter(dimension: &str, key: String, sale: &Sale, kind: Kind, units: i64, am
         credited: 0,
     };
     match kind {
-        Kind::Sold | Kind::TakenBack => SalesRow { orders: count, units, revenue: amount, ..blank },
-        Kind::Credited => SalesRow { credit_notes: count, credited_units: units, credited: amount, ..blank },
+        Kind::Sold | Kind::TakenBack => SalesRow {
+            orders: count,
+            units,
+            revenue: amount,
+            ..blank
+        },
+        Kind::Credited => SalesRow {
+            credit_notes: count,
+            credited_units: units,
+            credited: amount,
+            ..blank
+        },
     }
 }
 
 fn count(sale: &Sale, at: OffsetDateTime, kind: Kind) -> Vec<SalesRow> {
     let (units, total) = (sale.lines.units(), sale.lines.total());
-    let country = sale.country.as_ref().map_or_else(|| NO_COUNTRY.to_owned(), ToString::to_string);
+    let country = sale
+        .country
+        .as_ref()
+        .map_or_else(|| NO_COUNTRY.to_owned(), ToString::to_string);
+    let at = at.to_offset(time::UtcOffset::UTC);
     let month = format!("{:04}-{:02}", at.year(), u8::from(at.month()));
     let mut counted = vec![
         counter("country", country, sale, kind, units, total),
@@ -121,7 +143,9 @@ fn count(sale: &Sale, at: OffsetDateTime, kind: Kind) -> Vec<SalesRow> {
     for item in sale.lines.items() {
         let lines = sale.lines.as_slice().iter().filter(|line| line.sku == item.sku);
         // The total of all lines fits, so the part of one SKU does.
-        let amount = lines.filter_map(|line| line.unit_price.times(line.quantity)).sum();
+        let amount = lines
+            .filter_map(|line| line.unit_price.times(line.quantity))
+            .sum();
         let units = i64::from(item.quantity.units());
         counted.push(counter("sku", item.sku.to_string(), sale, kind, units, amount));
     }

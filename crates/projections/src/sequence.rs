@@ -9,7 +9,10 @@ pub(crate) fn follows<E>(last: i64, event: &Recorded<E>) -> Result<i64, FoldErro
     if sequence == last + 1 {
         return Ok(sequence);
     }
-    Err(FoldError::new(format!("sequence {sequence} of {} follows {last}", event.aggregate)))
+    Err(FoldError::new(format!(
+        "sequence {sequence} of {} follows {last}",
+        event.aggregate
+    )))
 }
 
 /// An event of an aggregate without a row.

@@ -1,6 +1,8 @@
 //! The folds, pure.
 
-use domain::order::{CancelledFrom, Line, Lines, OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, Sale};
+use domain::order::{
+    CancelledFrom, Line, Lines, OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, Sale,
+};
 use domain::stock_item::{StockEvent, StockReceived, StockReserved};
 use eventsourcing::aggregate::Recorded;
 use eventsourcing::codec::Meta;
@@ -24,7 +26,10 @@ fn recorded<E>(aggregate: &str, sequence: u64, event: E) -> Recorded<E> {
         offset: Offset(sequence),
         meta: Meta {
             sequence: Sequence(sequence),
-            term: Term { epoch: Epoch(1), owner: OwnerId(Uuid::nil()) },
+            term: Term {
+                epoch: Epoch(1),
+                owner: OwnerId(Uuid::nil()),
+            },
             command: CommandId(Uuid::from_u128(sequence.into())),
             digest: Digest(0),
             correlation: "".into(),
@@ -42,16 +47,32 @@ fn sale() -> Sale {
         unit_price: domain::money::Price::new(unit_price).expect("valid"),
     };
     let lines = Lines::new(vec![line("A", 2, 100), line("B", 1, 50), line("A", 1, 90)]).expect("valid");
-    Sale { customer: None, country: None, currency: "EUR".parse().expect("known"), lines }
+    Sale {
+        customer: None,
+        country: None,
+        currency: "EUR".parse().expect("known"),
+        lines,
+    }
 }
 
 #[test]
 fn an_order_row_follows_its_events() {
     let placed = recorded("order_1", 1, OrderEvent::Placed(OrderPlaced { sale: sale() }));
-    let Ok(Change::Put(row)) = Orders::fold(None, &placed) else { panic!("a row") };
-    assert_eq!((row.status.as_str(), row.total, row.units, row.sequence), ("placed", 340, 4, 1));
-    let confirmed = recorded("order_1", 2, OrderEvent::Confirmed(OrderConfirmed { sale: sale() }));
-    let Ok(Change::Put(row)) = Orders::fold(Some(&row), &confirmed) else { panic!("a row") };
+    let Ok(Change::Put(row)) = Orders::fold(None, &placed) else {
+        panic!("a row")
+    };
+    assert_eq!(
+        (row.status.as_str(), row.total, row.units, row.sequence),
+        ("placed", 340, 4, 1)
+    );
+    let confirmed = recorded(
+        "order_1",
+        2,
+        OrderEvent::Confirmed(OrderConfirmed { sale: sale() }),
+    );
+    let Ok(Change::Put(row)) = Orders::fold(Some(&row), &confirmed) else {
+        panic!("a row")
+    };
     assert_eq!((row.status.as_str(), row.sequence), ("confirmed", 2));
 }
 
@@ -59,31 +80,50 @@ fn an_order_row_follows_its_events() {
 fn a_gap_in_the_sequence_is_never_skipped() {
     let late = recorded("order_1", 3, OrderEvent::Placed(OrderPlaced { sale: sale() }));
     assert!(Orders::fold(None, &late).is_err());
-    let orphan = recorded("order_1", 1, OrderEvent::Confirmed(OrderConfirmed { sale: sale() }));
+    let orphan = recorded(
+        "order_1",
+        1,
+        OrderEvent::Confirmed(OrderConfirmed { sale: sale() }),
+    );
     assert!(Orders::fold(None, &orphan).is_err());
 }
 
 #[test]
 fn availability_is_on_hand_less_reserved() {
     let quantity = |units| domain::quantity::Quantity::new(units).expect("valid");
-    let received = StockEvent::Received(StockReceived { quantity: quantity(5) });
+    let received = StockEvent::Received(StockReceived {
+        quantity: quantity(5),
+    });
     let Ok(Change::Put(row)) = Availability::fold(None, &recorded("stock_A 1", 1, received)) else {
         panic!("a row")
     };
     let order = domain::ids::OrderId::created_by(CommandId(Uuid::nil()));
-    let reserved = StockEvent::Reserved(StockReserved { order, quantity: quantity(2) });
+    let reserved = StockEvent::Reserved(StockReserved {
+        order,
+        quantity: quantity(2),
+    });
     let Ok(Change::Put(row)) = Availability::fold(Some(&row), &recorded("stock_A 1", 2, reserved)) else {
         panic!("a row")
     };
-    assert_eq!((row.sku.as_str(), row.on_hand, row.reserved, row.available), ("A 1", 5, 2, 3));
+    assert_eq!(
+        (row.sku.as_str(), row.on_hand, row.reserved, row.available),
+        ("A 1", 5, 2, 3)
+    );
 }
 
 #[test]
 fn sales_count_each_sku_once_per_order() {
-    let confirmed = recorded("order_1", 2, OrderEvent::Confirmed(OrderConfirmed { sale: sale() }));
+    let confirmed = recorded(
+        "order_1",
+        2,
+        OrderEvent::Confirmed(OrderConfirmed { sale: sale() }),
+    );
     let counted = Sales::count(&confirmed).expect("counts");
     let of = |dimension: &str, key: &str| {
-        let row = counted.iter().find(|row| row.dimension == dimension && row.key == key).expect("there");
+        let row = counted
+            .iter()
+            .find(|row| row.dimension == dimension && row.key == key)
+            .expect("there");
         (row.orders, row.units, row.revenue)
     };
     assert_eq!(of("country", "unknown"), (1, 4, 340));
@@ -93,9 +133,17 @@ fn sales_count_each_sku_once_per_order() {
 
 #[test]
 fn a_cancelled_sale_is_taken_back() {
-    let confirmed = recorded("order_1", 2, OrderEvent::Confirmed(OrderConfirmed { sale: sale() }));
+    let confirmed = recorded(
+        "order_1",
+        2,
+        OrderEvent::Confirmed(OrderConfirmed { sale: sale() }),
+    );
     let reason = domain::text::Label::new("why").expect("valid");
-    let cancelled = OrderCancelled { reason, from: CancelledFrom::Confirmed, sale: sale() };
+    let cancelled = OrderCancelled {
+        reason,
+        from: CancelledFrom::Confirmed,
+        sale: sale(),
+    };
     let cancelled = recorded("order_1", 3, OrderEvent::Cancelled(cancelled));
     let mut sums = Sales::count(&confirmed).expect("counts");
     for (sum, back) in sums.iter_mut().zip(Sales::count(&cancelled).expect("counts")) {
@@ -106,8 +154,15 @@ fn a_cancelled_sale_is_taken_back() {
 
 #[test]
 fn a_counter_that_overflows_is_an_error() {
-    let confirmed = recorded("order_1", 2, OrderEvent::Confirmed(OrderConfirmed { sale: sale() }));
+    let confirmed = recorded(
+        "order_1",
+        2,
+        OrderEvent::Confirmed(OrderConfirmed { sale: sale() }),
+    );
     let mut row = Sales::count(&confirmed).expect("counts").remove(0);
-    let other = crate::sales::SalesRow { revenue: i64::MAX, ..row.clone() };
+    let other = crate::sales::SalesRow {
+        revenue: i64::MAX,
+        ..row.clone()
+    };
     assert!(row.add(&other).is_err());
 }

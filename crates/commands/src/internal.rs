@@ -1,0 +1,72 @@
+//! Commands between Daybook's own processes: from a worker of its own to the owner, and (with several
+//! nodes) from the node that was asked to the node that owns. Not part of the public API.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::post;
+use domain::{order, product, stock_item};
+use eventsourcing::aggregate::Aggregate;
+use eventsourcing::command::{Accepted, Context, Failure};
+use eventsourcing::dispatch::Dispatch;
+use eventsourcing::ids::AggregateId;
+use http_kit::json::Json;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::api::CommandApi;
+
+/// One command on its way to its owner.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forwarded<C> {
+    /// The aggregate.
+    pub aggregate: AggregateId,
+    /// What is asked.
+    pub command: C,
+    /// Everything else; the command id makes a repeat safe.
+    pub context: Context,
+}
+
+/// The answer: as the owner gave it.
+pub type Answered<R> = Result<Accepted, Failure<R>>;
+
+/// The path for the commands of one service.
+pub fn path(service: &str) -> String {
+    format!("/internal/v1/commands/{service}")
+}
+
+pub(crate) fn router() -> Router<CommandApi> {
+    Router::new()
+        .route(
+            &path(product::SERVICE),
+            post(async |State(api): State<CommandApi>, Json { value, .. }| {
+                execute(api.products, value).await
+            }),
+        )
+        .route(
+            &path(stock_item::SERVICE),
+            post(async |State(api): State<CommandApi>, Json { value, .. }| execute(api.stock, value).await),
+        )
+        .route(
+            &path(order::SERVICE),
+            post(async |State(api): State<CommandApi>, Json { value, .. }| execute(api.orders, value).await),
+        )
+}
+
+async fn execute<A: Aggregate>(
+    dispatch: Arc<dyn Dispatch<A>>,
+    forwarded: Forwarded<A::Command>,
+) -> axum::Json<Answered<A::Refusal>>
+where
+    A::Command: DeserializeOwned,
+    A::Refusal: Serialize,
+{
+    let Forwarded {
+        aggregate,
+        command,
+        context,
+    } = forwarded;
+    axum::Json(dispatch.execute(aggregate, command, context).await)
+}
