@@ -1,1 +1,104 @@
-fn main() {}
+//! What `make run` does, and a local Kafka for developers.
+//!
+//! `daybook up` brings its own PostgreSQL but no Kafka: that is for developers, and lives here.
+
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus};
+
+use anyhow::Context;
+use clap::{Parser, ValueEnum};
+use embedded::kafka::{Kafka, Options};
+
+/// Chores of Daybook's developers.
+#[derive(Parser)]
+enum Chore {
+    /// Builds Daybook and runs `daybook up --dev`, with a local Kafka where asked for.
+    Run {
+        /// Which log.
+        #[arg(long, value_enum, default_value_t = Log::Postgres)]
+        log: Log,
+        /// Where the data of local parts goes.
+        #[arg(long, default_value = "data")]
+        data: PathBuf,
+        /// Handed on to `daybook up`.
+        #[arg(last = true)]
+        rest: Vec<String>,
+    },
+    /// Starts a local Kafka on a port of its own and keeps it until Ctrl-C.
+    Kafka {
+        /// Where its data goes.
+        #[arg(long, default_value = "data/kafka")]
+        data: PathBuf,
+        /// Its port; a free one by default.
+        #[arg(long)]
+        port: Option<u16>,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Log {
+    Postgres,
+    Kafka,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Chore::parse() {
+        Chore::Run { log, data, rest } => run(log, &data, &rest),
+        Chore::Kafka { data, port } => kafka(data, port),
+    }
+}
+
+fn run(log: Log, data: &PathBuf, rest: &[String]) -> anyhow::Result<()> {
+    let built = cargo(&["build", "--release", "--bin", "daybook"])?;
+    anyhow::ensure!(built.success(), "the build failed");
+    let mut daybook = Command::new("target/release/daybook");
+    daybook.args(["up", "--dev", "--data"]).arg(data).args(rest);
+    // Held until Daybook has ended; dropping it stops the broker.
+    let broker = match log {
+        Log::Postgres => None,
+        Log::Kafka => {
+            let broker = start_kafka(Options {
+                data: data.join("kafka"),
+                port: None,
+            })?;
+            daybook
+                .args(["--log", "kafka"])
+                .env("KAFKA_BROKERS", broker.brokers());
+            Some(broker)
+        }
+    };
+    // The terminal sends Ctrl-C to Daybook as well; it drains, and the broker goes after it.
+    ctrlc::set_handler(|| ()).context("catching Ctrl-C")?;
+    let status = daybook.status().context("starting target/release/daybook")?;
+    drop(broker);
+    anyhow::ensure!(status.success(), "daybook ended with {status}");
+    Ok(())
+}
+
+fn kafka(data: PathBuf, port: Option<u16>) -> anyhow::Result<()> {
+    let broker = start_kafka(Options { data, port })?;
+    println!("export KAFKA_BROKERS={}", broker.brokers());
+    println!("Ctrl-C stops it");
+    let (interrupted, wait) = std::sync::mpsc::channel();
+    ctrlc::set_handler(move || {
+        // The other end is there until it has heard once.
+        let _ = interrupted.send(());
+    })
+    .context("catching Ctrl-C")?;
+    wait.recv().context("waiting for Ctrl-C")?;
+    drop(broker);
+    Ok(())
+}
+
+fn start_kafka(options: Options) -> anyhow::Result<Kafka> {
+    println!("starting a local Kafka in {}", options.data.display());
+    Kafka::start(&options, |line| println!("{line}")).context("local Kafka")
+}
+
+fn cargo(arguments: &[&str]) -> anyhow::Result<ExitStatus> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    Command::new(cargo)
+        .args(arguments)
+        .status()
+        .context("starting cargo")
+}

@@ -1,0 +1,27 @@
+# What people type; the work is elsewhere.
+
+LOG ?= postgres
+ARGS ?=
+
+.PHONY: run test check bench setup schemas
+
+run: setup ## start a whole Daybook with a demo catalogue; LOG=kafka starts a local Kafka first
+	cargo xtask run --log $(LOG) -- $(ARGS)
+
+test: setup ## all tests, on a real Kafka and a real PostgreSQL
+	cargo build --quiet --bin daybook
+	cargo test --workspace
+
+check: setup ## formatting and lints
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+bench: setup ## ratios against limits; see docs/performance.md
+	cargo build --release --bin daybook
+	cargo run --release --package bench -- all $(ARGS)
+
+schemas: ## rewrite the committed schemas from the code
+	UPDATE_SCHEMAS=1 cargo test --quiet --package domain --package commands --package queries
+
+setup:
+	@sh deploy/setup.sh
