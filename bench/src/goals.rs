@@ -62,12 +62,52 @@ pub(crate) async fn g3(
     ])
 }
 
-/// G4: bytes of events per second against raw batched produce.
-pub(crate) async fn g4(
+/// The limit against itself: shows what the method sees where there is nothing to see.
+pub(crate) async fn null(
     grounds: &Grounds,
     weight: Weight,
     durability: Durability,
 ) -> anyhow::Result<Vec<Row>> {
+    let engine = engine(grounds, weight, durability).await?;
+    let shape = Shape::of(&engine.verifier.sample()?);
+    drop(engine);
+    let mut servers = Vec::new();
+    for name in ["pass-through", "pass-through again"] {
+        let (target, verifier) = grounds.limit(durability, shape.clone()).await?;
+        let server = system::pass_through(&target).await?;
+        let http = Http {
+            name: name.to_owned(),
+            server: server.address,
+            pressure: closed(weight),
+            requests: Arc::new(Orders { run: 0 }),
+            numbers: Arc::default(),
+            verifier: Arc::new(Mutex::new(verifier)),
+        };
+        servers.push((http, server));
+    }
+    let [(a, _), (b, _)] = &mut servers[..] else {
+        unreachable!("two were started");
+    };
+    let series = alternate(a, b, weight.plan).await?;
+    let row = |unit, figure: fn(&Cell) -> f64| {
+        let names = ("pass-through", "the same");
+        Row::of(
+            "null",
+            unit,
+            Bar::None,
+            names,
+            durability.text(),
+            (&series, figure),
+        )
+    };
+    Ok(vec![
+        row("commands/s", Cell::rate),
+        row("CPU s per 1,000", Cell::cpu_per_thousand),
+    ])
+}
+
+/// The engine in process on a fresh topic, one order placed for a sample.
+async fn engine(grounds: &Grounds, weight: Weight, durability: Durability) -> anyhow::Result<InProcess> {
     let (brokers, topic) = grounds.topic(durability, "engine").await?;
     let config = eventsourcing_kafka::Config {
         linger_ms: grounds.linger_ms(durability),
@@ -75,9 +115,19 @@ pub(crate) async fn g4(
     };
     let log = Arc::new(eventsourcing_kafka::KafkaLog::open(&config)?);
     let verifier = Verifier::new(kafka(&brokers)?, topic.clone(), Counts::Accepted).await?;
-    let mut a = InProcess::start(log, topic, verifier, weight.clients).await?;
-    a.place_one().await?;
-    a.verifier.catch_up().await?;
+    let mut engine = InProcess::start(log, topic, verifier, weight.clients).await?;
+    engine.place_one().await?;
+    engine.verifier.catch_up().await?;
+    Ok(engine)
+}
+
+/// G4: bytes of events per second against raw batched produce.
+pub(crate) async fn g4(
+    grounds: &Grounds,
+    weight: Weight,
+    durability: Durability,
+) -> anyhow::Result<Vec<Row>> {
+    let mut a = engine(grounds, weight, durability).await?;
     let shape = Shape::of(&a.verifier.sample()?);
     let record = shape.size();
     let (mut target, verifier) = grounds.limit(durability, shape).await?;

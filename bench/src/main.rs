@@ -32,6 +32,10 @@ use report::Row;
 use series::Plan;
 use stage::{Durability, Grounds};
 
+/// The allocator that Daybook has: the limits must not lose by another one.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(about = "Measures Daybook against limits on this machine")]
 struct Arguments {
@@ -53,6 +57,8 @@ enum Action {
     G7(Options),
     /// The PostgreSQL log beside a flushed Kafka.
     Postgres(Options),
+    /// The limit of G3 against itself: what the method sees where there is nothing to see.
+    Null(Options),
     /// Serves the limit of G3; started by the others.
     #[command(hide = true)]
     PassThrough(PassThrough),
@@ -137,6 +143,7 @@ async fn main() -> anyhow::Result<()> {
         Action::G4(options) => (&[Goal::G4], options),
         Action::G5(options) => (&[Goal::G5], options),
         Action::G7(options) => (&[Goal::G7], options),
+        Action::Null(options) => (&[Goal::Null], options),
         Action::Postgres(options) => (&[Goal::Postgres], options),
     };
     ensure!(options.pairs > 0 && options.seconds > 0.0, "nothing to measure");
@@ -160,6 +167,7 @@ enum Goal {
     G5,
     G7,
     Postgres,
+    Null,
 }
 
 async fn measure(goals: &[Goal], options: &Options) -> anyhow::Result<Vec<Row>> {
@@ -172,7 +180,7 @@ async fn measure(goals: &[Goal], options: &Options) -> anyhow::Result<Vec<Row>> 
                 .transpose()?,
         )
     };
-    let needs_daybook = goals.iter().any(|goal| *goal != Goal::G4);
+    let needs_daybook = goals.iter().any(|goal| !matches!(goal, Goal::G4 | Goal::Null));
     let grounds = Grounds {
         daybook: match named()? {
             Some(path) => path,
@@ -193,17 +201,18 @@ async fn measure(goals: &[Goal], options: &Options) -> anyhow::Result<Vec<Row>> 
     };
     let mut rows = Vec::new();
     for goal in goals {
-        if *goal == Goal::Postgres {
-            rows.extend(goals::postgres(&grounds, weight).await?);
-            continue;
-        }
-        for durability in options.mode.durabilities() {
+        let durabilities = match goal {
+            Goal::Postgres => &[Durability::Postgres],
+            Goal::G3 | Goal::G4 | Goal::G5 | Goal::G7 | Goal::Null => options.mode.durabilities(),
+        };
+        for durability in durabilities {
             rows.extend(match goal {
                 Goal::G3 => goals::g3(&grounds, weight, *durability).await?,
                 Goal::G4 => goals::g4(&grounds, weight, *durability).await?,
                 Goal::G5 => goals::g5(&grounds, weight, *durability).await?,
                 Goal::G7 => goals::g7(&grounds, weight, *durability).await?,
-                Goal::Postgres => Vec::new(),
+                Goal::Null => goals::null(&grounds, weight, *durability).await?,
+                Goal::Postgres => goals::postgres(&grounds, weight).await?,
             });
         }
     }

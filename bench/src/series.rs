@@ -13,7 +13,7 @@ pub(crate) struct Plan {
 }
 
 /// The warm-up of each contender is discarded; connections, caches and the JVM's compiler need it.
-const WARM_UP: Duration = Duration::from_secs(2);
+const WARM_UP: Duration = Duration::from_secs(5);
 
 /// The cells of a series in the order they ran.
 pub(crate) struct Series {
@@ -153,8 +153,19 @@ mod tests {
     #[test]
     fn the_order_is_a_b_b_a() {
         let order: Vec<Side> = (0..8).map(side).collect();
-        use Side::{A, B};
-        assert_eq!(order, [A, B, B, A, A, B, B, A]);
+        assert_eq!(
+            order,
+            [
+                Side::A,
+                Side::B,
+                Side::B,
+                Side::A,
+                Side::A,
+                Side::B,
+                Side::B,
+                Side::A
+            ]
+        );
     }
 
     #[test]

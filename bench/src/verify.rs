@@ -44,11 +44,7 @@ pub(crate) struct Checked {
 impl Checked {
     /// The bytes of so many of the records.
     pub(crate) fn bytes_of(&self, count: u64) -> u64 {
-        if self.events == 0 {
-            0
-        } else {
-            self.bytes * count / self.events
-        }
+        (self.bytes * count).checked_div(self.events).unwrap_or(0)
     }
 }
 
