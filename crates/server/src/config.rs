@@ -6,8 +6,8 @@ mod sections;
 
 pub use layers::{ConfigError, Effective, Overrides, Source, load};
 pub use sections::{
-    Http, Kafka, Listen, LogKind, Owner, Postgres, Process, Projections, Queries, Shutdown, Telemetry, TextFormat,
-    Topics,
+    Http, Kafka, Listen, LogKind, Owner, Postgres, Process, Projections, Queries, Shutdown, Telemetry,
+    TextFormat, Topics,
 };
 
 use serde::{Deserialize, Serialize};

@@ -15,7 +15,7 @@ pub use client::{Answer, Client, Refused, SendError};
 pub use demo::catalogue as demo_catalogue;
 pub use eshop::{Loaded, load as load_eshop, run as run_eshop};
 pub use online_retail::{INTERRUPTED_EXIT_CODE, Summary, run as run_online_retail};
-pub use rejects::{Rejects, Rejected};
+pub use rejects::{Rejected, Rejects};
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -48,6 +48,12 @@ pub enum Ended {
 /// The file's text; `.gz` is unpacked on the way.
 fn open(path: &Path) -> anyhow::Result<Box<dyn Read>> {
     let file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
-    let packed = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
-    Ok(if packed { Box::new(flate2::read::MultiGzDecoder::new(file)) } else { Box::new(file) })
+    let packed = path
+        .extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("gz"));
+    Ok(if packed {
+        Box::new(flate2::read::MultiGzDecoder::new(file))
+    } else {
+        Box::new(file)
+    })
 }

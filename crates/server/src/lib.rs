@@ -1,4 +1,12 @@
 //! The binary `daybook`: configuration, wiring, roles and the command line.
 
+pub mod cli;
 pub mod config;
 pub mod import;
+pub mod maintenance;
+pub mod parts;
+pub mod read_log;
+pub mod roles;
+pub mod supervisor;
+pub mod telemetry;
+pub mod up;

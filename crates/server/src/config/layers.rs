@@ -20,8 +20,10 @@ const OTHER_VARIABLES: [&str; 5] = [
     "DAYBOOK_BIN",
 ];
 /// Variables of the field that mean one of our keys.
-const FOREIGN_VARIABLES: [(&str, &str); 2] =
-    [("DATABASE_URL", "postgres.url"), ("KAFKA_BROKERS", "kafka.brokers")];
+const FOREIGN_VARIABLES: [(&str, &str); 2] = [
+    ("DATABASE_URL", "postgres.url"),
+    ("KAFKA_BROKERS", "kafka.brokers"),
+];
 /// Read when it is there and no other file is named.
 const DEFAULT_FILE: &str = "daybook.toml";
 /// Keys whose values are never shown.
@@ -103,19 +105,26 @@ pub fn load(
     flags: &Overrides,
 ) -> Result<Effective, ConfigError> {
     let mut values = flatten(&Value::try_from(Config::default()).expect("the defaults are plain TOML"));
-    let mut sources: BTreeMap<String, Source> = values.keys().map(|key| (key.clone(), Source::Default)).collect();
+    let mut sources: BTreeMap<String, Source> =
+        values.keys().map(|key| (key.clone(), Source::Default)).collect();
     let mut set = |key: &str, value: Value, source: Source| {
         values.insert(key.to_owned(), value);
         sources.insert(key.to_owned(), source);
     };
     let known = flatten(&Value::try_from(Config::default()).expect("the defaults are plain TOML"));
 
-    let named = file.map(Path::to_owned).or_else(|| environment.get("DAYBOOK_CONFIG").map(PathBuf::from));
+    let named = file
+        .map(Path::to_owned)
+        .or_else(|| environment.get("DAYBOOK_CONFIG").map(PathBuf::from));
     if let Some((path, table)) = read_file(named)? {
         for (key, value) in flatten(&table) {
             let place = path.display().to_string();
             let default = known.get(&key).ok_or_else(|| unknown(&known, &place, &key))?;
-            set(&key, same_type(&place, &key, default, value)?, Source::File(path.clone()));
+            set(
+                &key,
+                same_type(&place, &key, default, value)?,
+                Source::File(path.clone()),
+            );
         }
     }
     for (variable, key) in variables(environment, &known)? {
@@ -137,13 +146,18 @@ pub fn load(
 fn read_file(named: Option<PathBuf>) -> Result<Option<(PathBuf, Value)>, ConfigError> {
     let must_exist = named.is_some();
     let path = named.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
-    let failed = |detail: String| ConfigError::File { path: path.clone(), detail };
+    let failed = |detail: String| ConfigError::File {
+        path: path.clone(),
+        detail,
+    };
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => return Ok(None),
         Err(error) => return Err(failed(error.to_string())),
     };
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| failed(error.to_string()))?;
+    let table: toml::Table = text
+        .parse()
+        .map_err(|error: toml::de::Error| failed(error.to_string()))?;
     Ok(Some((path, Value::Table(table))))
 }
 
@@ -187,7 +201,11 @@ fn flatten(value: &Value) -> BTreeMap<String, Value> {
         match value {
             Value::Table(table) => {
                 for (name, value) in table {
-                    let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                    let key = if prefix.is_empty() {
+                        name.clone()
+                    } else {
+                        format!("{prefix}.{name}")
+                    };
                     walk(&key, value, into);
                 }
             }
@@ -205,13 +223,19 @@ fn unknown(known: &BTreeMap<String, Value>, place: &str, key: &str) -> ConfigErr
     // Enough to catch a typo: the known key that shares most of its letters in order.
     let likeness = |candidate: &str| {
         let mut rest = candidate.chars();
-        key.chars().filter(|c| rest.clone().any(|d| d == *c) && rest.any(|d| d == *c)).count()
+        key.chars()
+            .filter(|c| rest.clone().any(|d| d == *c) && rest.any(|d| d == *c))
+            .count()
     };
-    let nearest = known.keys().max_by_key(|candidate| likeness(candidate) * 2 * 100 / (candidate.len() + key.len()));
+    let nearest = known
+        .keys()
+        .max_by_key(|candidate| likeness(candidate) * 2 * 100 / (candidate.len() + key.len()));
     ConfigError::UnknownKey {
         place: place.to_owned(),
         key: key.to_owned(),
-        nearest: nearest.filter(|candidate| likeness(candidate) * 4 >= candidate.len() * 3).cloned(),
+        nearest: nearest
+            .filter(|candidate| likeness(candidate) * 4 >= candidate.len() * 3)
+            .cloned(),
     }
 }
 
@@ -254,7 +278,9 @@ fn deserialize(
                 root.insert(key.clone(), value.clone());
             }
             Some((section, name)) => {
-                let section = root.entry(section).or_insert_with(|| Value::Table(toml::Table::new()));
+                let section = root
+                    .entry(section)
+                    .or_insert_with(|| Value::Table(toml::Table::new()));
                 if let Value::Table(section) = section {
                     section.insert(name.to_owned(), value.clone());
                 }
@@ -264,8 +290,14 @@ fn deserialize(
     // Each value alone over the defaults, so that the message can name the one that is wrong.
     Value::Table(root).try_into().map_err(|error: toml::de::Error| {
         let wrong = values.iter().find(|(key, value)| !fits(key, value));
-        let (key, place) = wrong.map_or((String::new(), String::new()), |(key, _)| (key.clone(), sources[key].to_string()));
-        ConfigError::Invalid { place, key, detail: error.message().to_owned() }
+        let (key, place) = wrong.map_or((String::new(), String::new()), |(key, _)| {
+            (key.clone(), sources[key].to_string())
+        });
+        ConfigError::Invalid {
+            place,
+            key,
+            detail: error.message().to_owned(),
+        }
     })
 }
 

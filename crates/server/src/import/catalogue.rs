@@ -44,22 +44,31 @@ pub async fn offer(
     origin: &str,
     items: &[Item],
     concurrency: usize,
-    each: impl Fn(),
+    each: impl Fn() + Sync,
 ) -> Result<Vec<Offered>, SendError> {
-    let offers = items.iter().map(|item| async {
-        let offered = offer_one(client, origin, item).await;
-        each();
-        offered
-    });
-    stream::iter(offers).buffered(concurrency.max(1)).try_collect().await
+    let each = &each;
+    let mut offers = Vec::with_capacity(items.len());
+    for item in items {
+        offers.push(async move {
+            let offered = offer_one(client, origin, item).await;
+            each();
+            offered
+        });
+    }
+    stream::iter(offers)
+        .buffered(concurrency.max(1))
+        .try_collect()
+        .await
 }
 
 async fn offer_one(client: &Client, origin: &str, item: &Item) -> Result<Offered, SendError> {
     let key = |step: &str| format!("{origin}/{}/{step}", item.sku);
     let mut product = json!({ "sku": item.sku, "name": item.name });
-    for (field, value) in
-        [("description", &item.description), ("brand", &item.brand), ("category", &item.category)]
-    {
+    for (field, value) in [
+        ("description", &item.description),
+        ("brand", &item.brand),
+        ("category", &item.category),
+    ] {
         if let Some(value) = value {
             product[field] = json!(value);
         }
@@ -67,14 +76,31 @@ async fn offer_one(client: &Client, origin: &str, item: &Item) -> Result<Offered
     let created = client.post("/v1/products", &key("create"), &product).await?;
     let path = format!("/v1/products/{}", created.id);
     let price = json!({ "price": { "amount": item.price, "currency": item.currency } });
-    let mut answers = vec![client.post(&format!("{path}/price"), &key("price"), &price).await?];
-    answers.push(client.post(&format!("{path}/publish"), &key("publish"), &json!({})).await?);
+    let mut answers = vec![
+        client
+            .post(&format!("{path}/price"), &key("price"), &price)
+            .await?,
+    ];
     if item.stock > 0 {
         let receive = format!("/v1/stock/{}/receive", item.sku);
-        answers.push(client.post(&receive, &key("receive"), &json!({ "quantity": item.stock })).await?);
+        answers.push(
+            client
+                .post(&receive, &key("receive"), &json!({ "quantity": item.stock }))
+                .await?,
+        );
     }
+    // Last, so that what is on sale is complete.
+    answers.push(
+        client
+            .post(&format!("{path}/publish"), &key("publish"), &json!({}))
+            .await?,
+    );
     let id = created.id.clone();
     answers.push(created);
     let replayed = answers.iter().filter(|answer| answer.replayed).count() as u64;
-    Ok(Offered { id, sent: answers.len() as u64 - replayed, replayed })
+    Ok(Offered {
+        id,
+        sent: answers.len() as u64 - replayed,
+        replayed,
+    })
 }

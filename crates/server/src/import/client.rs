@@ -98,7 +98,11 @@ impl Client {
             .connect_timeout(CONNECT_TIMEOUT)
             .pool_max_idle_per_host(concurrency)
             .build()?;
-        Ok(Self { http, base: base.trim_end_matches('/').to_owned(), give_up_after })
+        Ok(Self {
+            http,
+            base: base.trim_end_matches('/').to_owned(),
+            give_up_after,
+        })
     }
 
     /// Sends a command; repeats it under the same key until there is a definite answer.
@@ -111,7 +115,11 @@ impl Client {
                 Attempt::Done(outcome) => return outcome,
                 Attempt::Again { after, why } => {
                     if started.elapsed() > self.give_up_after {
-                        return Err(SendError::GaveUp { url, seconds: self.give_up_after.as_secs(), last: why });
+                        return Err(SendError::GaveUp {
+                            url,
+                            seconds: self.give_up_after.as_secs(),
+                            last: why,
+                        });
                     }
                     tokio::time::sleep(after.unwrap_or_default().max(pause).min(LONGEST_PAUSE)).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
@@ -121,29 +129,59 @@ impl Client {
     }
 
     async fn attempt(&self, url: &str, key: &str, body: &Value) -> Attempt {
-        let sent = self.http.post(url).header("Idempotency-Key", key).json(body).send().await;
+        let sent = self
+            .http
+            .post(url)
+            .header("Idempotency-Key", key)
+            .json(body)
+            .send()
+            .await;
         let response = match sent {
             Ok(response) => response,
-            Err(error) => return Attempt::Again { after: None, why: format!("{:#}", anyhow::Error::from(error)) },
+            Err(error) => {
+                return Attempt::Again {
+                    after: None,
+                    why: format!("{:#}", anyhow::Error::from(error)),
+                };
+            }
         };
         let status = response.status();
-        let replayed = response.headers().get("idempotent-replayed").is_some_and(|value| value == "true");
-        let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+        let replayed = response
+            .headers()
+            .get("idempotent-replayed")
+            .is_some_and(|value| value == "true");
+        let after = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
         let text = match response.bytes().await {
             Ok(text) => text,
-            Err(error) => return Attempt::Again { after: None, why: error.to_string() },
+            Err(error) => {
+                return Attempt::Again {
+                    after: None,
+                    why: error.to_string(),
+                };
+            }
         };
         // The key makes a repeat harmless, so whatever may be a passing failure is tried again.
-        if status.is_server_error() || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status) {
+        if status.is_server_error()
+            || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status)
+        {
             let why = format!("{status} {}", String::from_utf8_lossy(&text));
-            return Attempt::Again { after: after.map(Duration::from_secs), why };
+            return Attempt::Again {
+                after: after.map(Duration::from_secs),
+                why,
+            };
         }
         let strange = |error: &serde_json::Error| SendError::Strange {
             url: url.to_owned(),
             what: format!("{status}, {error}"),
         };
         Attempt::Done(if status.is_success() {
-            let answer = serde_json::from_slice::<Body>(&text).map(|body| Answer { id: body.id, replayed });
+            let answer = serde_json::from_slice::<Body>(&text).map(|body| Answer {
+                id: body.id,
+                replayed,
+            });
             answer.map_err(|error| strange(&error))
         } else {
             Err(serde_json::from_slice(&text).map_or_else(|error| strange(&error), SendError::Refused))

@@ -55,7 +55,9 @@ pub async fn run(path: &Path, options: &Options) -> anyhow::Result<(Summary, End
             sent
         }
     };
-    let mut sending = stream::iter(file.invoices).map(send).buffer_unordered(options.concurrency.max(1));
+    let mut sending = stream::iter(file.invoices)
+        .map(send)
+        .buffer_unordered(options.concurrency.max(1));
     let mut failed = None;
     while let Some(outcome) = sending.next().await {
         match outcome {
@@ -76,9 +78,15 @@ pub async fn run(path: &Path, options: &Options) -> anyhow::Result<(Summary, End
     listening.abort();
     summary.rejected = rejects.finish()?;
     if let Some(error) = failed {
-        return Err(anyhow::Error::from(error).context("the import stopped; run the same command again to go on"));
+        return Err(
+            anyhow::Error::from(error).context("the import stopped; run the same command again to go on")
+        );
     }
     summary.check()?;
-    let ended = if summary.not_sent > 0 { Ended::Interrupted } else { Ended::Complete };
+    let ended = if summary.not_sent > 0 {
+        Ended::Interrupted
+    } else {
+        Ended::Complete
+    };
     Ok((summary, ended))
 }

@@ -23,7 +23,9 @@ pub(super) fn hundredths(text: &str) -> Result<i64, PriceError> {
     if fraction.len() > 2 {
         return Err(PriceError::Precision);
     }
-    format!("{whole}{fraction:0<2}").parse().map_err(|_| PriceError::Invalid)
+    format!("{whole}{fraction:0<2}")
+        .parse()
+        .map_err(|_| PriceError::Invalid)
 }
 
 #[cfg(test)]

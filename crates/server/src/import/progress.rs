@@ -32,7 +32,13 @@ impl Progress {
             return Self::Bar(bar);
         }
         let now = Instant::now();
-        Self::Lines(Mutex::new(Lines { what, started: now, told: now, done: 0, total }))
+        Self::Lines(Mutex::new(Lines {
+            what,
+            started: now,
+            told: now,
+            done: 0,
+            total,
+        }))
     }
 
     /// One more is done.
@@ -52,7 +58,12 @@ impl Progress {
 }
 
 impl Lines {
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate"
+    )]
     fn step(&mut self) {
         self.done += 1;
         if self.told.elapsed() < LINE_INTERVAL {
@@ -62,6 +73,9 @@ impl Lines {
         let rate = self.done as f64 / self.started.elapsed().as_secs_f64();
         let left = (self.total.saturating_sub(self.done)) as f64 / rate;
         let left = HumanDuration(Duration::from_secs(left as u64));
-        eprintln!("{}/{} {} · {rate:.0}/s · {left} left", self.done, self.total, self.what);
+        eprintln!(
+            "{}/{} {} · {rate:.0}/s · {left} left",
+            self.done, self.total, self.what
+        );
     }
 }

@@ -32,14 +32,20 @@ impl Rejects {
             .from_path(path)
             .with_context(|| path.display().to_string())?;
         file.write_record(["line", "code"].into_iter().chain(header))?;
-        Ok(Self { file, by_code: BTreeMap::new() })
+        Ok(Self {
+            file,
+            by_code: BTreeMap::new(),
+        })
     }
 
     /// Writes one line.
     pub fn write(&mut self, rejected: &Rejected) -> anyhow::Result<()> {
         let line = rejected.line.to_string();
-        self.file
-            .write_record([line.as_str(), &rejected.code].into_iter().chain(&rejected.fields))?;
+        self.file.write_record(
+            [line.as_str(), &rejected.code]
+                .into_iter()
+                .chain(&rejected.fields),
+        )?;
         *self.by_code.entry(rejected.code.clone()).or_default() += 1;
         Ok(())
     }

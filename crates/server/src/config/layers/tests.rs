@@ -9,13 +9,20 @@ fn file(text: &str) -> tempfile::NamedTempFile {
 }
 
 fn environment(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 #[test]
 fn flags_lie_over_environment_over_file_over_defaults() {
-    let file = file("node = 'from-file'\ndata = 'from-file'\n[topics]\npartitions = 7\nprefix = 'from-file'\n");
-    let environment = environment(&[("DAYBOOK_NODE", "from-env"), ("DAYBOOK_TOPICS_PREFIX", "from-env")]);
+    let file =
+        file("node = 'from-file'\ndata = 'from-file'\n[topics]\npartitions = 7\nprefix = 'from-file'\n");
+    let environment = environment(&[
+        ("DAYBOOK_NODE", "from-env"),
+        ("DAYBOOK_TOPICS_PREFIX", "from-env"),
+    ]);
     let flags = Overrides::from([("node", "from-flag".to_owned())]);
     let effective = load(Some(file.path()), &environment, &flags).expect("loads");
     assert_eq!(effective.config.node, "from-flag");
@@ -28,13 +35,25 @@ fn flags_lie_over_environment_over_file_over_defaults() {
 #[test]
 fn an_unknown_key_is_refused_with_key_and_file() {
     let file = file("[topics]\npartition = 7\n");
-    let error = load(Some(file.path()), &environment(&[]), &Overrides::new()).expect_err("refused").to_string();
-    assert!(error.contains("topics.partition") && error.contains(&file.path().display().to_string()), "{error}");
-    assert!(error.contains("is \"topics.partitions\" meant"), "{error}");
-    let error = load(None, &environment(&[("DAYBOOK_TOPICS_PARTITON", "3")]), &Overrides::new())
+    let error = load(Some(file.path()), &environment(&[]), &Overrides::new())
         .expect_err("refused")
         .to_string();
-    assert!(error.contains("DAYBOOK_TOPICS_PARTITON") && error.contains("DAYBOOK_TOPICS_PARTITIONS"), "{error}");
+    assert!(
+        error.contains("topics.partition") && error.contains(&file.path().display().to_string()),
+        "{error}"
+    );
+    assert!(error.contains("is \"topics.partitions\" meant"), "{error}");
+    let error = load(
+        None,
+        &environment(&[("DAYBOOK_TOPICS_PARTITON", "3")]),
+        &Overrides::new(),
+    )
+    .expect_err("refused")
+    .to_string();
+    assert!(
+        error.contains("DAYBOOK_TOPICS_PARTITON") && error.contains("DAYBOOK_TOPICS_PARTITIONS"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -44,7 +63,9 @@ fn a_wrong_value_is_refused_with_its_key() {
         ("DAYBOOK_TOPICS_PARTITIONS", "-1", "topics.partitions"),
         ("DAYBOOK_LOG", "paper", "log"),
     ] {
-        let error = load(None, &environment(&[(variable, value)]), &Overrides::new()).expect_err("refused").to_string();
+        let error = load(None, &environment(&[(variable, value)]), &Overrides::new())
+            .expect_err("refused")
+            .to_string();
         assert!(error.contains(key) && error.contains(variable), "{error}");
     }
 }
@@ -54,11 +75,23 @@ fn the_database_url_is_never_shown() {
     let environment = environment(&[("DATABASE_URL", "postgres://me:secret@db/shop")]);
     let effective = load(None, &environment, &Overrides::new()).expect("loads");
     assert_eq!(effective.config.postgres.url, "postgres://me:secret@db/shop");
-    assert!(effective.shown.iter().all(|(_, value, _)| !value.contains("secret")));
+    assert!(
+        effective
+            .shown
+            .iter()
+            .all(|(_, value, _)| !value.contains("secret"))
+    );
 }
 
 #[test]
 fn our_own_variable_wins_over_the_foreign_one() {
     let environment = environment(&[("KAFKA_BROKERS", "a:1"), ("DAYBOOK_KAFKA_BROKERS", "b:1")]);
-    assert_eq!(load(None, &environment, &Overrides::new()).expect("loads").config.kafka.brokers, "b:1");
+    assert_eq!(
+        load(None, &environment, &Overrides::new())
+            .expect("loads")
+            .config
+            .kafka
+            .brokers,
+        "b:1"
+    );
 }

@@ -11,8 +11,16 @@ use crate::import::open;
 use crate::import::price::{PriceError, hundredths};
 use crate::import::rejects::Rejected;
 
-const COLUMNS: [&str; 8] =
-    ["InvoiceNo", "StockCode", "Description", "Quantity", "InvoiceDate", "UnitPrice", "CustomerID", "Country"];
+const COLUMNS: [&str; 8] = [
+    "InvoiceNo",
+    "StockCode",
+    "Description",
+    "Quantity",
+    "InvoiceDate",
+    "UnitPrice",
+    "CustomerID",
+    "Country",
+];
 
 /// The file's content.
 pub(super) struct Retail {
@@ -34,7 +42,12 @@ pub(super) fn content(text: impl std::io::Read) -> anyhow::Result<Retail> {
     if header.iter().ne(COLUMNS) {
         bail!("the columns must be {}", COLUMNS.join(","));
     }
-    let mut retail = Retail { header, invoices: Vec::new(), rejected: Vec::new(), read: 0 };
+    let mut retail = Retail {
+        header,
+        invoices: Vec::new(),
+        rejected: Vec::new(),
+        read: 0,
+    };
     let mut index: HashMap<String, usize> = HashMap::new();
     for record in reader.records() {
         let fields = record?;
@@ -44,12 +57,20 @@ pub(super) fn content(text: impl std::io::Read) -> anyhow::Result<Retail> {
             Ok((kind, line)) => {
                 let invoice = &fields[0];
                 let place = *index.entry(invoice.to_owned()).or_insert_with(|| {
-                    retail.invoices.push(Invoice { number: invoice.to_owned(), kind, lines: Vec::new() });
+                    retail.invoices.push(Invoice {
+                        number: invoice.to_owned(),
+                        kind,
+                        lines: Vec::new(),
+                    });
                     retail.invoices.len() - 1
                 });
                 retail.invoices[place].lines.push(line);
             }
-            Err(code) => retail.rejected.push(Rejected { line: number, code: code.to_owned(), fields }),
+            Err(code) => retail.rejected.push(Rejected {
+                line: number,
+                code: code.to_owned(),
+                fields,
+            }),
         }
     }
     Ok(retail)
@@ -112,7 +133,11 @@ C,e,E,1,2010-12-01 08:26:00,1,17850,United Kingdom
         assert_eq!(retail.read, 8);
         let accepted: usize = retail.invoices.iter().map(|invoice| invoice.lines.len()).sum();
         assert_eq!(accepted + retail.rejected.len(), 8);
-        let codes: Vec<_> = retail.rejected.iter().map(|line| (line.line, line.code.as_str())).collect();
+        let codes: Vec<_> = retail
+            .rejected
+            .iter()
+            .map(|line| (line.line, line.code.as_str()))
+            .collect();
         assert_eq!(
             codes,
             [

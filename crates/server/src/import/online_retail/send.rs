@@ -19,7 +19,10 @@ pub(super) struct Sent {
 /// The invoice as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    Accepted { kind: Kind, replayed: bool },
+    Accepted {
+        kind: Kind,
+        replayed: bool,
+    },
     /// None of its lines was good.
     Rejected,
     /// Interrupted before it was sent.
@@ -28,7 +31,11 @@ pub(super) enum Outcome {
 
 impl Sent {
     pub(super) const fn skipped() -> Self {
-        Self { outcome: Outcome::Skipped, skus: Vec::new(), rejected: Vec::new() }
+        Self {
+            outcome: Outcome::Skipped,
+            skus: Vec::new(),
+            rejected: Vec::new(),
+        }
     }
 }
 
@@ -40,14 +47,25 @@ pub(super) async fn invoice(client: &Client, mut invoice: Invoice) -> Result<Sen
         match client.post(invoice.kind.path(), &invoice.key(), &body).await {
             Ok(answer) => {
                 let skus = invoice.lines.into_iter().map(|line| line.sku).collect();
-                let outcome = Outcome::Accepted { kind: invoice.kind, replayed: answer.replayed };
-                return Ok(Sent { outcome, skus, rejected });
+                let outcome = Outcome::Accepted {
+                    kind: invoice.kind,
+                    replayed: answer.replayed,
+                };
+                return Ok(Sent {
+                    outcome,
+                    skus,
+                    rejected,
+                });
             }
             Err(SendError::Refused(refused)) => take_out(&mut invoice, &refused, &mut rejected),
             Err(error) => return Err(error),
         }
     }
-    Ok(Sent { outcome: Outcome::Rejected, skus: Vec::new(), rejected })
+    Ok(Sent {
+        outcome: Outcome::Rejected,
+        skus: Vec::new(),
+        rejected,
+    })
 }
 
 /// Moves the lines the refusal names to `rejected`; all of them when it names none.
@@ -60,10 +78,18 @@ fn take_out(invoice: &mut Invoice, refused: &Refused, rejected: &mut Vec<Rejecte
         .collect();
     let mut kept = Vec::new();
     for (index, line) in std::mem::take(&mut invoice.lines).into_iter().enumerate() {
-        let code = if named.is_empty() { Some(refused.code.as_str()) } else { named.get(&index).copied() };
+        let code = if named.is_empty() {
+            Some(refused.code.as_str())
+        } else {
+            named.get(&index).copied()
+        };
         match code {
             Some(code) => {
-                rejected.push(Rejected { line: line.number, code: code.to_owned(), fields: line.fields });
+                rejected.push(Rejected {
+                    line: line.number,
+                    code: code.to_owned(),
+                    fields: line.fields,
+                });
             }
             None => kept.push(line),
         }
@@ -91,18 +117,32 @@ mod tests {
     #[test]
     fn only_the_lines_a_refusal_names_are_rejected() {
         let mut invoice = two_lines();
-        let place = Place { pointer: "/lines/1/quantity".to_owned(), code: "invalid_quantity".to_owned() };
-        let refused = Refused { code: "invalid_request".to_owned(), detail: None, errors: vec![place] };
+        let place = Place {
+            pointer: "/lines/1/quantity".to_owned(),
+            code: "invalid_quantity".to_owned(),
+        };
+        let refused = Refused {
+            code: "invalid_request".to_owned(),
+            detail: None,
+            errors: vec![place],
+        };
         let mut rejected = Vec::new();
         take_out(&mut invoice, &refused, &mut rejected);
         assert_eq!(invoice.lines.len(), 1);
-        assert_eq!((rejected[0].line, rejected[0].code.as_str()), (3, "invalid_quantity"));
+        assert_eq!(
+            (rejected[0].line, rejected[0].code.as_str()),
+            (3, "invalid_quantity")
+        );
     }
 
     #[test]
     fn a_refusal_of_the_whole_rejects_every_line() {
         let mut invoice = two_lines();
-        let refused = Refused { code: "unknown_currency".to_owned(), detail: None, errors: Vec::new() };
+        let refused = Refused {
+            code: "unknown_currency".to_owned(),
+            detail: None,
+            errors: Vec::new(),
+        };
         let mut rejected = Vec::new();
         take_out(&mut invoice, &refused, &mut rejected);
         assert!(invoice.body().is_none());

@@ -37,8 +37,16 @@ pub struct Summary {
 
 impl Summary {
     pub(super) fn of(file: &Retail) -> Self {
-        let good = file.invoices.iter().map(|invoice| invoice.lines.len() as u64).sum();
-        Self { read: file.read, good, ..Self::default() }
+        let good = file
+            .invoices
+            .iter()
+            .map(|invoice| invoice.lines.len() as u64)
+            .sum();
+        Self {
+            read: file.read,
+            good,
+            ..Self::default()
+        }
     }
 
     pub(super) fn add(&mut self, sent: &Sent) {

@@ -1,0 +1,189 @@
+//! The command line.
+
+mod flags;
+mod run;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+pub use flags::Flags;
+pub use run::run;
+
+/// An event-sourced commerce backend: commands in, events in a log, read models out.
+#[derive(Debug, Parser)]
+#[command(
+    name = "daybook",
+    version,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  daybook up --dev                      everything in one process, with a demo catalogue
+  daybook import online-retail FILE     a year of real sales through the command API
+  daybook log read orders               what is in the log, with each record's verdict
+
+Every setting: `daybook config`. Flags go over environment (DAYBOOK_*, DATABASE_URL, KAFKA_BROKERS),
+which goes over the file (daybook.toml), which goes over defaults."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Settings.
+    #[command(flatten)]
+    pub flags: Flags,
+}
+
+/// What can be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run every role in this process.
+    #[command(after_help = "\
+Examples:
+  daybook up --dev
+  daybook up --data /srv/daybook
+  daybook up --dev --seed eshop catalog.json
+  KAFKA_BROKERS=127.0.0.1:9092 daybook up --dev --log kafka
+
+Without DATABASE_URL a PostgreSQL of its own is started under --data. Ctrl-C stops everything in order.")]
+    Up {
+        /// Offer a catalogue at start: its kind and its file.
+        #[arg(long, num_args = 2, value_names = ["KIND", "FILE"])]
+        seed: Option<Vec<String>>,
+    },
+    /// Run the command API and the owners of all partitions.
+    #[command(
+        after_help = "Example:\n  DATABASE_URL=postgres://… daybook commands --dev --commands 0.0.0.0:8080"
+    )]
+    Commands,
+    /// Run the projections.
+    #[command(after_help = "Example:\n  DATABASE_URL=postgres://… daybook projections")]
+    Projections,
+    /// Run the query API.
+    #[command(
+        after_help = "Example:\n  DATABASE_URL=postgres://… daybook queries --dev --queries 0.0.0.0:8081"
+    )]
+    Queries,
+    /// Run the processes; their commands go to --commands-url.
+    #[command(
+        after_help = "Example:\n  DATABASE_URL=postgres://… daybook workers --commands-url http://commands:8080"
+    )]
+    Workers,
+    /// Import data through the command API.
+    #[command(subcommand)]
+    Import(Import),
+    /// Look at the log.
+    #[command(subcommand)]
+    Log(LogCommand),
+    /// Create and check topics.
+    #[command(subcommand)]
+    Topics(TopicsCommand),
+    /// Check topics and settings (same as `topics doctor`).
+    #[command(after_help = "Example:\n  daybook doctor || echo 'something is wrong'")]
+    Doctor,
+    /// Rebuild projections from the whole log, beside the live ones, and switch when they are equal.
+    #[command(after_help = "Examples:\n  daybook rebuild sales\n  daybook rebuild --all")]
+    Rebuild {
+        /// One projection.
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        name: Option<String>,
+        /// All of them.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Events that a projection could not apply.
+    #[command(subcommand)]
+    Parked(ParkedCommand),
+    /// Print the effective configuration and where each value comes from; secrets are masked.
+    #[command(
+        after_help = "Examples:\n  daybook config\n  DAYBOOK_TOPICS_PARTITIONS=8 daybook config | grep partitions"
+    )]
+    Config,
+}
+
+/// What can be imported.
+#[derive(Debug, Subcommand)]
+pub enum Import {
+    /// The eShop catalogue: products with price and stock.
+    #[command(after_help = "Example:\n  daybook import eshop catalog.json --stock 50")]
+    Eshop {
+        /// `catalog.json`.
+        file: PathBuf,
+        /// Pieces of each product.
+        #[arg(long, default_value_t = 100)]
+        stock: u64,
+        /// How.
+        #[command(flatten)]
+        how: How,
+    },
+    /// Online Retail: orders and credit notes of the past. Times in the file are taken as UTC.
+    #[command(after_help = "\
+Examples:
+  daybook import online-retail online-retail.csv.gz
+  daybook import online-retail online-retail.csv --rejects rejects.csv --concurrency 64
+
+A second run changes nothing; an interrupted one goes on where it was.")]
+    OnlineRetail {
+        /// `.csv` or `.csv.gz`.
+        file: PathBuf,
+        /// Where rejected lines go: line number, code, the line.
+        #[arg(long, default_value = "online-retail-rejects.csv")]
+        rejects: PathBuf,
+        /// How.
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+/// How an import is run.
+#[derive(Debug, clap::Args)]
+pub struct How {
+    /// Requests at once.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub concurrency: u16,
+    /// Seconds for which one request is retried while the API is away or overloaded.
+    #[arg(long, default_value_t = 600)]
+    pub give_up_after: u64,
+}
+
+/// Looking at the log.
+#[derive(Debug, Subcommand)]
+pub enum LogCommand {
+    /// Print every record with rule R's verdict: opened, accepted, void or corrupt.
+    #[command(after_help = "\
+Examples:
+  daybook log read orders
+  daybook log read daybook.orders.events --partition 2 --from 100 --json | jq .data")]
+    Read {
+        /// A service (orders, catalog, inventory) or the whole name of a topic.
+        topic: String,
+        /// Only this partition.
+        #[arg(long)]
+        partition: Option<u32>,
+        /// Only from this offset on.
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Creating and checking topics.
+#[derive(Debug, Subcommand)]
+pub enum TopicsCommand {
+    /// Create what is missing, with the pinned settings.
+    #[command(after_help = "Example:\n  KAFKA_BROKERS=127.0.0.1:9092 daybook topics create --log kafka")]
+    Create,
+    /// Say what is wrong and how to mend it; fails when a promise does not hold.
+    #[command(after_help = "Example:\n  KAFKA_BROKERS=127.0.0.1:9092 daybook topics doctor --log kafka")]
+    Doctor,
+}
+
+/// Parked events.
+#[derive(Debug, Subcommand)]
+pub enum ParkedCommand {
+    /// Print them: projection, place, key, error.
+    #[command(after_help = "Example:\n  daybook parked list")]
+    List,
+}

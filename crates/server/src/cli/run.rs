@@ -1,0 +1,135 @@
+//! From a parsed command line to what does it.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+
+use super::{Cli, Command, How, Import, LogCommand, ParkedCommand, TopicsCommand};
+use crate::config::{self, Config, Effective};
+use crate::import::{self, Ended, INTERRUPTED_EXIT_CODE, Options};
+use crate::maintenance;
+use crate::parts::Parts;
+use crate::read_log::{self, Selection};
+use crate::{roles, telemetry, up};
+
+/// Does what was asked.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let environment: BTreeMap<String, String> = std::env::vars().collect();
+    let Effective { config, shown } =
+        config::load(cli.flags.config.as_deref(), &environment, &cli.flags.overrides())?;
+    match cli.command {
+        Command::Up { seed } => up::run(config, seed.map(seed_file).transpose()?.as_deref()).await?,
+        Command::Commands => roles::run_commands(config).await?,
+        Command::Projections => roles::run_projections(config).await?,
+        Command::Queries => roles::run_queries(config).await?,
+        Command::Workers => roles::run_workers(config).await?,
+        Command::Import(import) => return run_import(&config, import).await,
+        Command::Log(LogCommand::Read {
+            topic,
+            partition,
+            from,
+            json,
+        }) => {
+            let selection = Selection {
+                topic,
+                partition,
+                from,
+                json,
+            };
+            let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+            with_parts(config, async |parts| {
+                read_log::run(parts, &selection, &mut out).await?;
+                Ok(out.flush()?)
+            })
+            .await?;
+        }
+        Command::Topics(TopicsCommand::Create) => with_parts(config, maintenance::create_topics).await?,
+        Command::Topics(TopicsCommand::Doctor) | Command::Doctor => {
+            with_parts(config, maintenance::doctor).await?;
+        }
+        Command::Rebuild { name, all: _ } => {
+            with_parts(config, async |parts| {
+                maintenance::rebuild(parts, name.as_deref()).await
+            })
+            .await?;
+        }
+        Command::Parked(ParkedCommand::List) => with_parts(config, maintenance::parked).await?,
+        Command::Config => {
+            for (key, value, source) in shown {
+                println!("{:<60} # {source}", format!("{key} = {value}"));
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Opens the parts for one piece of work, and closes them whatever comes of it.
+async fn with_parts(
+    mut config: Config,
+    work: impl AsyncFnOnce(&Parts) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    // A command's answer is its output; only what is wrong is logged beside it.
+    if config.telemetry == config::Telemetry::default() {
+        "warn".clone_into(&mut config.telemetry.log_filter);
+    }
+    telemetry::start(&config.telemetry)?;
+    let (parts, local) = Parts::connect(config).await?;
+    let outcome = work(&parts).await;
+    parts.pool.close().await;
+    local.stop().await?;
+    outcome
+}
+
+fn seed_file(seed: Vec<String>) -> anyhow::Result<String> {
+    match <[String; 2]>::try_from(seed) {
+        Ok([kind, file]) if kind == "eshop" => {
+            if !Path::new(&file).exists() {
+                bail!("--seed eshop: {file} does not exist");
+            }
+            Ok(file)
+        }
+        Ok([kind, _]) => bail!("--seed {kind}: the only kind of catalogue is eshop"),
+        Err(_) => bail!("--seed takes a kind and a file, as in --seed eshop catalog.json"),
+    }
+}
+
+async fn run_import(config: &Config, import: Import) -> anyhow::Result<ExitCode> {
+    let options = |how: &How, rejects: &Path| Options {
+        commands: config.listen.commands_url.clone(),
+        rejects: rejects.to_owned(),
+        concurrency: usize::from(how.concurrency),
+        give_up_after: Duration::from_secs(how.give_up_after),
+    };
+    match import {
+        Import::Eshop { file, stock, how } => {
+            let loaded = import::run_eshop(&file, stock, &options(&how, Path::new(""))).await?;
+            println!(
+                "{} products · {} commands sent, {} replayed",
+                loaded.products, loaded.sent, loaded.replayed
+            );
+            Ok(ExitCode::SUCCESS)
+        }
+        Import::OnlineRetail { file, rejects, how } => {
+            let (summary, ended) = import::run_online_retail(&file, &options(&how, &rejects))
+                .await
+                .context("online-retail")?;
+            println!("{summary}");
+            println!("rejected lines: {}", rejects.display());
+            match ended {
+                Ended::Complete => Ok(ExitCode::SUCCESS),
+                Ended::Interrupted => {
+                    eprintln!(
+                        "interrupted; what was sent is in the log. Run the same command again to go on."
+                    );
+                    Ok(ExitCode::from(
+                        u8::try_from(INTERRUPTED_EXIT_CODE).expect("130 fits"),
+                    ))
+                }
+            }
+        }
+    }
+}

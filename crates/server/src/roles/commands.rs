@@ -1,0 +1,73 @@
+//! The command API over the owners in this process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use commands::CommandApi;
+use commands::ports::Visibility;
+use commands::price_list::InMemoryPriceList;
+use eventsourcing::position::Positions;
+use http_kit::health::Readiness;
+use queries::Reads;
+
+use super::Process;
+use super::owners::Owners;
+use crate::supervisor::Stage;
+
+/// The command API.
+pub struct Started {
+    /// Its endpoints.
+    pub router: Router,
+    /// What it sells at.
+    pub prices: InMemoryPriceList,
+}
+
+/// What `Daybook-Wait: visible` asks.
+struct ReadModels(Reads);
+
+#[async_trait]
+impl Visibility for ReadModels {
+    async fn visible(&self, positions: &Positions, timeout: Duration) -> bool {
+        self.0.visible(positions, timeout).await
+    }
+}
+
+/// Starts following the prices; the endpoints over `owners`.
+pub fn start(process: &mut Process, owners: &Owners, reads: Option<Reads>) -> Started {
+    let prices = InMemoryPriceList::default();
+    let (log, prefix) = (
+        process.parts.log.clone(),
+        process.parts.config.topics.prefix.clone(),
+    );
+    let (following, stop) = (prices.clone(), process.supervisor.stop_of(Stage::Readers));
+    process
+        .supervisor
+        .spawn(Stage::Readers, "price list", async move {
+            tokio::select! {
+                () = stop.cancelled() => Ok(()),
+                Err(error) = following.follow(log, &prefix) => Err(error.into()),
+            }
+        });
+    let router = commands::router(CommandApi {
+        products: Arc::new(owners.products.clone()),
+        stock: Arc::new(owners.stock.clone()),
+        orders: Arc::new(owners.orders.clone()),
+        prices: Arc::new(prices.clone()),
+        visibility: reads.map(|reads| Arc::new(ReadModels(reads)) as Arc<dyn Visibility>),
+        settlement: Arc::new(owners.orders.clone()),
+        environment: process.parts.environment.clone(),
+        config: commands::Config::default(),
+    });
+    Started { router, prices }
+}
+
+/// Ready when every partition is owned here and the price list is complete.
+#[must_use]
+pub fn readiness(owners: &Owners, prices: &InMemoryPriceList) -> Readiness {
+    let (owners, prices) = (owners.clone(), prices.clone());
+    Readiness::new()
+        .check("partitions", move || std::future::ready(owners.serving()))
+        .check("price_list", move || std::future::ready(prices.is_complete()))
+}

@@ -1,0 +1,78 @@
+//! The owners of all partitions of the three topics.
+
+use std::time::Duration;
+
+use domain::order::Order;
+use domain::product::Product;
+use domain::stock_item::StockItem;
+use eventsourcing::aggregate::Aggregate;
+use eventsourcing::owner::{self, Service};
+use eventsourcing_postgres::assignment::LockAssignment;
+
+use super::Process;
+use crate::supervisor::Stage;
+
+/// Handles to the owners in this process.
+#[derive(Clone)]
+pub struct Owners {
+    /// Of products.
+    pub products: Service<Product>,
+    /// Of stock items.
+    pub stock: Service<StockItem>,
+    /// Of orders.
+    pub orders: Service<Order>,
+}
+
+impl Owners {
+    /// Starts them.
+    pub fn start(process: &mut Process) -> Self {
+        Self {
+            products: start(process, domain::product::SERVICE),
+            stock: start(process, domain::stock_item::SERVICE),
+            orders: start(process, domain::order::SERVICE),
+        }
+    }
+
+    /// Whether every partition is being served.
+    #[must_use]
+    pub fn serving(&self) -> bool {
+        let all = |status: owner::Status| status.serving == status.total;
+        [self.products.status(), self.stock.status(), self.orders.status()]
+            .iter()
+            .all(|status| all(*status.borrow()))
+    }
+}
+
+fn start<A: Aggregate>(process: &mut Process, service: &'static str) -> Service<A> {
+    let parts = &process.parts;
+    let (config, topic) = (&parts.config, parts.topic(service));
+    let settings = owner::Settings {
+        log: parts.log.clone(),
+        environment: parts.environment.clone(),
+        topic: topic.clone(),
+        partitions: config.topics.partitions,
+        node: config.node.clone(),
+        url: config.listen.commands_url.clone(),
+        source: format!("/{}/{service}", config.topics.prefix),
+        config: owner::Config {
+            mailbox_commands_max: config.owner.mailbox_commands_max,
+            batch_commands_max: config.owner.batch_commands_max,
+            batch_bytes_max: config.owner.batch_bytes_max,
+            command_timeout: Duration::from_millis(config.owner.command_timeout_ms),
+            retry_pause: Duration::from_millis(config.owner.retry_pause_ms),
+            waiters_max: config.owner.waiters_max,
+            ..owner::Config::default()
+        },
+    };
+    let partitions = (0..config.topics.partitions)
+        .map(|number| topic.partition(number))
+        .collect();
+    let lock = format!("daybook.{}.{service}", config.topics.prefix);
+    let assignment = LockAssignment::new(parts.pool.clone(), lock, partitions);
+    let stop = process.supervisor.stop_of(Stage::Owners);
+    let (handle, running) = owner::spawn::<A>(settings, Box::new(assignment), stop);
+    process
+        .supervisor
+        .spawn(Stage::Owners, service, async move { Ok(running.await??) });
+    handle
+}

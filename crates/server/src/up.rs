@@ -1,0 +1,120 @@
+//! `daybook up`: every role in one process, a catalogue on offer, and a tour.
+
+mod opening;
+mod tour;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::config::{Config, LogKind};
+use crate::import::{Item, demo_catalogue, load_eshop};
+use crate::roles::owners::Owners;
+use crate::roles::{Endpoint, Process, commands, projections, queries, workers};
+use crate::supervisor::Stage;
+
+/// Pieces of each product of a seeded catalogue.
+const SEED_STOCK: u64 = 100;
+
+/// What is to be on offer when the shop opens.
+enum Catalogue {
+    /// Whatever is there.
+    AsItIs,
+    /// These, where they are not yet.
+    Offered { origin: &'static str, items: Vec<Item> },
+    /// The demo, in a shop that has nothing else.
+    Demo(Vec<Item>),
+}
+
+/// Runs until told to stop.
+pub async fn run(config: Config, seed: Option<&str>) -> anyhow::Result<()> {
+    let catalogue = match seed {
+        Some(file) => Catalogue::Offered {
+            origin: "eshop",
+            items: load_eshop(Path::new(file), SEED_STOCK)?,
+        },
+        None if config.dev => Catalogue::Demo(demo_catalogue()),
+        None => Catalogue::AsItIs,
+    };
+    let mut process = Process::start(config).await?;
+    let owners = Owners::start(&mut process);
+    let (reads, query_router) = queries::start(&mut process)?;
+    let projecting = projections::start(&mut process);
+    let started = commands::start(&mut process, &owners, Some(reads.clone()));
+    let (stock, orders) = (Arc::new(owners.stock.clone()), Arc::new(owners.orders.clone()));
+    let tails = workers::start(&mut process, stock, orders);
+
+    let readiness = workers::readiness(commands::readiness(&owners, &started.prices), tails);
+    let address = process.parts.config.listen.commands.clone();
+    process
+        .serve(Endpoint {
+            api: "commands",
+            address,
+            router: started.router,
+            readiness,
+        })
+        .await?;
+    let readiness = projections::readiness(queries::readiness(&reads), projecting);
+    let address = process.parts.config.listen.queries.clone();
+    process
+        .serve(Endpoint {
+            api: "queries",
+            address,
+            router: query_router,
+            readiness,
+        })
+        .await?;
+
+    let places = Places::of(&process);
+    let stop = process.supervisor.stop_of(Stage::Readers);
+    process.supervisor.spawn(Stage::Readers, "opening", async move {
+        // A shop that is told to stop need not open first.
+        tokio::select! {
+            opened = opening::open(&places, catalogue) => opened?,
+            () = stop.cancelled() => return Ok(()),
+        }
+        stop.cancelled().await;
+        Ok(())
+    });
+    process.run().await
+}
+
+/// Where things are, as people type it.
+struct Places {
+    commands: String,
+    queries: String,
+    log: String,
+    postgres: String,
+    data: PathBuf,
+}
+
+impl Places {
+    fn of(process: &Process) -> Self {
+        let config = &process.parts.config;
+        let log = match config.log {
+            LogKind::Postgres => "in PostgreSQL".to_owned(),
+            LogKind::Kafka => format!("on Kafka at {}", config.kafka.brokers),
+        };
+        let postgres = if config.postgres.url.is_empty() {
+            format!("of its own, in {}", config.data)
+        } else {
+            "as configured".to_owned()
+        };
+        Self {
+            commands: reachable(&config.listen.commands),
+            queries: reachable(&config.listen.queries),
+            log,
+            postgres,
+            data: process.parts.data().to_owned(),
+        }
+    }
+}
+
+/// `0.0.0.0` is where one listens, not where one goes.
+fn reachable(address: &str) -> String {
+    format!(
+        "http://{}",
+        address
+            .replacen("0.0.0.0", "127.0.0.1", 1)
+            .replacen("[::]", "[::1]", 1)
+    )
+}

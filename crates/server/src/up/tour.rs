@@ -1,0 +1,60 @@
+//! What `daybook up` prints when it is open.
+
+use super::Places;
+use super::opening::Listed;
+
+/// Where things are, and lines that can be pasted.
+pub(super) fn print(places: &Places, products: &[Listed]) {
+    let Places {
+        commands,
+        queries,
+        log,
+        postgres,
+        data,
+    } = places;
+    println!();
+    println!("Daybook is open.");
+    println!("  commands    {commands}");
+    println!("  queries     {queries}");
+    println!("  log         {log}");
+    println!("  PostgreSQL  {postgres}");
+    println!("  health      {commands}/readyz  {queries}/readyz  {commands}/metrics");
+    if let Some((product, price)) = products
+        .iter()
+        .find_map(|product| Some((product, product.price.as_ref()?)))
+    {
+        println!();
+        println!("{}", lines(places, product, &price.currency));
+    }
+    println!();
+    println!("Ctrl-C stops it; everything is kept in {}.", data.display());
+}
+
+fn lines(places: &Places, product: &Listed, currency: &str) -> String {
+    let Places {
+        commands, queries, ..
+    } = places;
+    let Listed { id, sku, .. } = product;
+    // The directory of temporary files may be ours alone or shared: a name nobody else takes.
+    let headers = format!("/tmp/daybook-tour-{}", std::process::id());
+    format!(
+        r#"A short tour; paste it line by line.
+
+# one of the products on sale
+curl -s {queries}/v1/products/{id}
+
+# order two of it; send the same line again and it is the same order (Idempotent-Replayed)
+curl -s -D {headers} {commands}/v1/orders -H 'Content-Type: application/json' -H 'Idempotency-Key: tour' -H 'Daybook-Wait: settled' -d '{{"customer":"ada","country":"United Kingdom","currency":"{currency}","lines":[{{"sku":"{sku}","quantity":2}}]}}'
+
+# read it from the other API, at the position the answer named: never older than that
+curl -s -H "$(tr -d '\r' < {headers} | grep -i '^daybook-position')" {queries}$(tr -d '\r' < {headers} | sed -n 's/^[Ll]ocation: //p')
+
+# what it did to stock and sales
+curl -s {queries}/v1/stock/{sku}
+curl -s '{queries}/v1/sales?by=sku'
+
+# every record of it, with the verdict of the rule that decides what counts
+daybook log read orders --data {data}"#,
+        data = places.data.display(),
+    )
+}
