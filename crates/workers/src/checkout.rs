@@ -65,10 +65,10 @@ impl CheckoutCarrier {
             }
             // Somebody was faster, a cancellation for one; its event says what follows.
             Err(Definite::Refused(refusal)) => {
-                tracing::debug!(order = %target, %refusal, %request_id, "was decided")
+                tracing::debug!(order = %target, %refusal, %request_id, "was decided");
             }
             Err(Definite::DecidedBefore) => {
-                tracing::debug!(order = %target, %request_id, "was decided before")
+                tracing::debug!(order = %target, %request_id, "was decided before");
             }
         }
     }
