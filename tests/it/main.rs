@@ -1,1 +1,36 @@
+//! The promises, on whole processes with a real PostgreSQL and a real Kafka. Each test runs on both
+//! logs; `docs/guarantees.md` says which promise rests on which test.
 
+mod away;
+mod house;
+mod idempotency;
+mod import;
+mod last_item;
+mod position;
+mod rebuild;
+mod shop;
+mod walk;
+
+/// Runs each test once on either log.
+macro_rules! on_both_logs {
+    ($($name:ident),+ $(,)?) => {
+        mod postgres_log {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name(crate::shop::Log::Postgres).await;
+                }
+            )+
+        }
+
+        mod kafka_log {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $name() {
+                    super::$name(crate::shop::Log::Kafka).await;
+                }
+            )+
+        }
+    };
+}
+pub(crate) use on_both_logs;

@@ -1,1 +1,1 @@
-//! The tests live in `it/`.
+//! The tests are in `it/`.

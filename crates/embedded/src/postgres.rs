@@ -26,6 +26,8 @@ const POLL: Duration = Duration::from_millis(20);
 pub struct Options {
     /// The directory that holds the server's data, password and log. Created when missing.
     pub data: PathBuf,
+    /// The port; a free one when `None`.
+    pub port: Option<u16>,
     /// Settings beside the defaults, as in `postgresql.conf`.
     pub settings: Vec<(String, String)>,
 }
@@ -36,6 +38,7 @@ impl Options {
     pub fn new(data: impl Into<PathBuf>) -> Self {
         Self {
             data: data.into(),
+            port: None,
             settings: Vec::new(),
         }
     }
@@ -87,7 +90,7 @@ impl Postgres {
             adopted.wait_ready(&data.join("postgres.log"))?;
             return Ok(adopted);
         }
-        let port = free_port()?;
+        let port = options.port.map_or_else(free_port, Ok)?;
         let log = data.join("postgres.log");
         let child = spawn(&bin, &cluster, port, &log, &options.settings)?;
         let mut server = Self {

@@ -36,6 +36,15 @@ pub fn private_postgres() -> (Postgres, tempfile::TempDir) {
     (server, directory)
 }
 
+/// The server of a private directory again, on the port it had.
+pub fn restart_postgres(data: &std::path::Path, port: u16) -> Postgres {
+    let options = Options {
+        port: Some(port),
+        ..Options::new(data)
+    };
+    Postgres::start(&options, |_| ()).expect("starts")
+}
+
 fn admin_url() -> anyhow::Result<String> {
     static SERVER: OnceLock<Result<String, String>> = OnceLock::new();
     if let Ok(given) = std::env::var("DATABASE_URL") {

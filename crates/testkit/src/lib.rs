@@ -4,13 +4,16 @@
 
 mod broker;
 mod database;
+mod daybook;
 mod eventually;
 mod tether;
 
 use std::path::PathBuf;
 
 pub use broker::{TestBroker, kafka, private_kafka};
-pub use database::{TestDatabase, postgres, private_postgres};
+pub use database::{TestDatabase, postgres, private_postgres, restart_postgres};
+pub use daybook::{Daybook, daybook_binary};
+pub use embedded::postgres::Postgres;
 pub use eventually::eventually;
 
 /// The folder of real data (`DAYBOOK_SHARED_DATA`, or `../shared/data` beside the checkout); `None`
@@ -28,7 +31,7 @@ pub fn workspace() -> PathBuf {
 }
 
 /// A directory under the system's temporary one that other users may enter.
-fn directory() -> anyhow::Result<tempfile::TempDir> {
+pub fn directory() -> anyhow::Result<tempfile::TempDir> {
     use std::os::unix::fs::PermissionsExt;
     let directory = tempfile::Builder::new().prefix("daybook-test-").tempdir()?;
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755))?;

@@ -1,0 +1,159 @@
+//! Whole Daybook processes, to be talked to, killed and started again.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::eventually;
+
+/// A start may have to replay a log and, the first time, to initialise a server.
+const READY_DEADLINE: Duration = Duration::from_mins(2);
+/// How much of the log an error shows.
+const TAIL_LINES: usize = 30;
+
+/// One process and how it was started. Dropping it kills it.
+pub struct Daybook {
+    child: Option<Child>,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    log: PathBuf,
+    /// `http://127.0.0.1:…` of the command API.
+    pub commands: String,
+    /// `http://127.0.0.1:…` of the query API.
+    pub queries: String,
+}
+
+/// The binary that was built beside the test.
+pub fn daybook_binary() -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let profile = test
+        .ancestors()
+        .nth(2)
+        .context("a test lies in target/<profile>/deps")?;
+    let binary = profile.join("daybook");
+    anyhow::ensure!(
+        binary.exists(),
+        "{} is missing: cargo build --bin daybook",
+        binary.display()
+    );
+    Ok(binary)
+}
+
+impl Daybook {
+    /// Starts `daybook <arguments>` on free ports with this environment, its log under `directory`,
+    /// and waits until both APIs are ready.
+    pub async fn start(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut daybook = Self::prepare(directory, arguments, environment);
+        daybook.launch().await;
+        daybook
+    }
+
+    fn prepare(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let port = || embedded::free_port().expect("a free port");
+        let (commands, queries) = (format!("127.0.0.1:{}", port()), format!("127.0.0.1:{}", port()));
+        let mut arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        arguments.extend(["--commands", &commands, "--queries", &queries].map(str::to_owned));
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Self {
+            child: None,
+            arguments,
+            environment: environment.iter().map(own).collect(),
+            log: directory.join("daybook.log"),
+            commands: format!("http://{commands}"),
+            queries: format!("http://{queries}"),
+        }
+    }
+
+    /// Starts it again after [`Daybook::kill`], with the same arguments, ports and data.
+    pub async fn launch(&mut self) {
+        self.spawn().expect("starts");
+        let client = reqwest::Client::new();
+        let deadline = tokio::time::Instant::now() + READY_DEADLINE;
+        for url in [
+            format!("{}/readyz", self.commands),
+            format!("{}/readyz", self.queries),
+        ] {
+            loop {
+                let answer = client.get(&url).timeout(Duration::from_secs(5)).send().await;
+                if answer.is_ok_and(|answer| answer.status().is_success()) {
+                    break;
+                }
+                if let Some(status) = self.ended() {
+                    panic!(
+                        "daybook ended with {status} before it was ready:\n{}",
+                        self.tail()
+                    );
+                }
+                assert!(
+                    tokio::time::Instant::now() < deadline,
+                    "{url} is not ready:\n{}",
+                    self.tail()
+                );
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    }
+
+    fn spawn(&mut self) -> anyhow::Result<()> {
+        let log = File::options().create(true).append(true).open(&self.log)?;
+        let child = Command::new(daybook_binary()?)
+            .args(&self.arguments)
+            .env_remove("DATABASE_URL")
+            .env_remove("KAFKA_BROKERS")
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.log.parent().context("a file lies in a directory")?)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child
+            .as_mut()
+            .and_then(|child| child.try_wait().ok().flatten())
+    }
+
+    /// SIGKILL, as a machine's death would have it.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("ours to kill");
+            child.wait().expect("ours to wait for");
+        }
+    }
+
+    /// SIGTERM; waits for the end and returns whether it was a clean one.
+    pub async fn terminate(&mut self) -> bool {
+        let id = self
+            .child
+            .as_ref()
+            .map(|child| child.id().to_string())
+            .expect("runs");
+        let sent = Command::new("kill")
+            .args(["-TERM", &id])
+            .status()
+            .expect("kill is there");
+        assert!(sent.success());
+        let status = eventually("daybook stops", Duration::from_secs(30), async || self.ended()).await;
+        self.child = None;
+        status.success()
+    }
+
+    /// The end of what it wrote.
+    pub fn tail(&self) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().rev().take(TAIL_LINES).collect();
+        lines.into_iter().rev().collect::<Vec<_>>().join("\n")
+    }
+}
+
+impl Drop for Daybook {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

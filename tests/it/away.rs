@@ -1,0 +1,126 @@
+//! Kafka or PostgreSQL away: an honest 503 in bounded time, and everything recovers by itself.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use testkit::Daybook;
+
+/// What a client may have to wait for an answer while the log is away.
+const BOUND: Duration = Duration::from_secs(15);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_dies_is_survived() {
+    let (mut broker, _data) = tokio::task::spawn_blocking(testkit::private_kafka)
+        .await
+        .expect("a broker");
+    let directory = testkit::directory().expect("a directory");
+    let database = testkit::postgres().await;
+    let brokers = broker.brokers();
+    let environment = [
+        ("DATABASE_URL", database.url.as_str()),
+        ("KAFKA_BROKERS", brokers.as_str()),
+    ];
+    let shop = Daybook::start(directory.path(), &["up", "--dev", "--log", "kafka"], &environment).await;
+
+    receive(&shop, "before").await.expect("accepted");
+    broker.kill().expect("dies");
+    let asked = Instant::now();
+    let refused = receive(&shop, "meanwhile").await.expect_err("the log is away");
+    assert!(
+        refused == 503 && asked.elapsed() < BOUND,
+        "{refused} after {:?}",
+        asked.elapsed()
+    );
+    let refused = receive(&shop, "meanwhile")
+        .await
+        .expect_err("the log is still away");
+    assert_eq!(refused, 503);
+
+    tokio::task::spawn_blocking(move || broker.restart().map(|()| broker))
+        .await
+        .expect("no panic")
+        .expect("back");
+    testkit::eventually(
+        "commands are accepted again",
+        Duration::from_mins(1),
+        async || receive(&shop, "meanwhile").await.ok(),
+    )
+    .await;
+    sum_is(&shop, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_dies_is_survived() {
+    let (server, data) = tokio::task::spawn_blocking(testkit::private_postgres)
+        .await
+        .expect("a server");
+    let url = server.url("postgres");
+    let port = server.port();
+    let directory = testkit::directory().expect("a directory");
+    let shop = Daybook::start(
+        directory.path(),
+        &["up", "--dev"],
+        &[("DATABASE_URL", url.as_str())],
+    )
+    .await;
+
+    receive(&shop, "before").await.expect("accepted");
+    server.stop_immediately().expect("dies");
+    let asked = Instant::now();
+    let refused = receive(&shop, "meanwhile").await.expect_err("the log is away");
+    assert!(
+        refused == 503 && asked.elapsed() < BOUND,
+        "{refused} after {:?}",
+        asked.elapsed()
+    );
+
+    let options = embedded_again(data.path(), port);
+    let _server = tokio::task::spawn_blocking(options).await.expect("no panic");
+    testkit::eventually(
+        "commands are accepted again",
+        Duration::from_mins(1),
+        async || receive(&shop, "meanwhile").await.ok(),
+    )
+    .await;
+    sum_is(&shop, 2).await;
+}
+
+/// The same server on the same port.
+fn embedded_again(data: &std::path::Path, port: u16) -> impl FnOnce() -> testkit::Postgres + Send + 'static {
+    let data = data.to_owned();
+    move || testkit::restart_postgres(&data, port)
+}
+
+/// One more unit; the status where it is not accepted.
+async fn receive(shop: &Daybook, key: &str) -> Result<(), u16> {
+    let request = reqwest::Client::new().post(format!("{}/v1/stock/MUG/receive", shop.commands));
+    let request = request
+        .header("Idempotency-Key", key)
+        .json(&json!({ "quantity": 1 }));
+    let answer = request
+        .timeout(Duration::from_secs(30))
+        .send()
+        .await
+        .expect("an answer");
+    if answer.status() == 503 {
+        assert!(answer.headers().contains_key("retry-after"), "{answer:?}");
+    }
+    if answer.status().is_success() {
+        Ok(())
+    } else {
+        Err(answer.status().as_u16())
+    }
+}
+
+/// The repeats under one key made one event.
+async fn sum_is(shop: &Daybook, units: i64) {
+    let stock = testkit::eventually("the read model follows", Duration::from_mins(1), async || {
+        let answer = reqwest::get(format!("{}/v1/stock/MUG", shop.queries))
+            .await
+            .ok()?;
+        let stock: serde_json::Value = answer.json().await.ok()?;
+        (stock["on_hand"].as_i64()? >= units).then_some(stock)
+    })
+    .await;
+    assert_eq!(stock["on_hand"], units);
+}

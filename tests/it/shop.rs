@@ -1,0 +1,204 @@
+//! A running shop and what its clients do.
+
+use std::time::Duration;
+
+use reqwest::{Client, Response, StatusCode};
+use serde_json::{Value, json};
+use testkit::Daybook;
+
+/// Which log the shop is on.
+#[derive(Clone, Copy)]
+pub(crate) enum Log {
+    Postgres,
+    Kafka,
+}
+
+/// A shop of the test's own: own database, own topics, own process.
+pub(crate) struct Shop {
+    pub(crate) process: Daybook,
+    pub(crate) database_url: String,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) environment: Vec<(String, String)>,
+    client: Client,
+    _directory: tempfile::TempDir,
+}
+
+impl Shop {
+    pub(crate) async fn open(log: Log) -> Self {
+        let directory = testkit::directory().expect("a directory");
+        let database_url = testkit::postgres().await.url;
+        let mut arguments = vec!["up".to_owned(), "--dev".to_owned()];
+        let mut environment = vec![("DATABASE_URL".to_owned(), database_url.clone())];
+        if let Log::Kafka = log {
+            let broker = tokio::task::spawn_blocking(testkit::kafka)
+                .await
+                .expect("a broker");
+            arguments.extend(["--log", "kafka"].map(str::to_owned));
+            environment.push(("KAFKA_BROKERS".to_owned(), broker.brokers));
+            environment.push(("DAYBOOK_TOPICS_PREFIX".to_owned(), broker.prefix));
+        }
+        let texts: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let pairs: Vec<(&str, &str)> = environment
+            .iter()
+            .map(|(a, b)| (a.as_str(), b.as_str()))
+            .collect();
+        let process = Daybook::start(directory.path(), &texts, &pairs).await;
+        let client = Client::builder()
+            .timeout(Duration::from_secs(30))
+            .build()
+            .expect("a client");
+        Self {
+            process,
+            database_url,
+            arguments,
+            environment,
+            client,
+            _directory: directory,
+        }
+    }
+
+    /// Another command of the same shop, run to its end: `(succeeded, output)`.
+    pub(crate) async fn run(&self, arguments: &[&str]) -> (bool, String) {
+        let command = self.command(arguments);
+        let output = tokio::task::spawn_blocking(move || {
+            let mut command = command;
+            command.output()
+        });
+        let output = output.await.expect("no panic").expect("starts");
+        let text = [output.stdout, output.stderr].concat();
+        (
+            output.status.success(),
+            String::from_utf8_lossy(&text).into_owned(),
+        )
+    }
+
+    /// Another command of the same shop, not yet started.
+    pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(testkit::daybook_binary().expect("built"));
+        command
+            .args(arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if self.arguments.iter().any(|argument| argument == "kafka") {
+            command.args(["--log", "kafka"]);
+        }
+        command
+    }
+
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        key: Option<&str>,
+        body: &Value,
+    ) -> reqwest::Result<Response> {
+        let request = self
+            .client
+            .post(format!("{}{path}", self.process.commands))
+            .json(body);
+        let request = match key {
+            Some(key) => request.header("Idempotency-Key", key),
+            None => request,
+        };
+        request.send().await
+    }
+
+    /// Repeats the request under its key until the outcome is known, as a good client does.
+    pub(crate) async fn insist(&self, path: &str, key: &str, body: &Value) -> Answer {
+        let deadline = tokio::time::Instant::now() + Duration::from_mins(2);
+        loop {
+            if let Ok(response) = self.post(path, Some(key), body).await
+                && response.status() != StatusCode::SERVICE_UNAVAILABLE
+            {
+                return Answer::of(response).await;
+            }
+            assert!(
+                tokio::time::Instant::now() < deadline,
+                "{path} stays unknown:\n{}",
+                self.process.tail()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str, position: Option<&str>) -> Answer {
+        let request = self.client.get(format!("{}{path}", self.process.queries));
+        let request = match position {
+            Some(position) => request.header("Daybook-Position", position),
+            None => request,
+        };
+        Answer::of(request.send().await.expect("the query API answers")).await
+    }
+
+    /// Creates, prices and publishes a product and receives stock; returns the newest position.
+    pub(crate) async fn sell(&self, sku: &str, price: i64, stock: i64) -> String {
+        let product = json!({ "sku": sku, "name": sku });
+        let created = self
+            .insist("/v1/products", &format!("create {sku}"), &product)
+            .await;
+        assert_eq!(created.status, 201, "{created:?}");
+        let id = created.body["id"].as_str().expect("an id").to_owned();
+        let price = json!({ "price": { "amount": price, "currency": "EUR" } });
+        self.insist(
+            &format!("/v1/products/{id}/price"),
+            &format!("price {sku}"),
+            &price,
+        )
+        .await;
+        let path = format!("/v1/products/{id}/publish");
+        let published = self.insist(&path, &format!("publish {sku}"), &Value::Null).await;
+        assert_eq!(published.status, 200, "{published:?}");
+        let received = json!({ "quantity": stock });
+        let path = format!("/v1/stock/{sku}/receive");
+        self.insist(&path, &format!("receive {sku}"), &received).await;
+        published.position
+    }
+
+    /// Orders one unit of what was published at `position`.
+    pub(crate) async fn order(&self, sku: &str, key: &str) -> Answer {
+        let order = json!({ "currency": "EUR", "lines": [{ "sku": sku, "quantity": 1 }] });
+        self.insist("/v1/orders", key, &order).await
+    }
+
+    /// The order's page once it is decided.
+    pub(crate) async fn settled(&self, id: &str) -> Value {
+        let path = format!("/v1/orders/{id}");
+        testkit::eventually("the order is decided", Duration::from_mins(1), async || {
+            let order = self.get(&path, None).await;
+            (order.status == 200 && order.body["status"] != "placed").then_some(order.body)
+        })
+        .await
+    }
+}
+
+/// An answer, read.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+    pub(crate) position: String,
+    pub(crate) replayed: bool,
+}
+
+impl Answer {
+    async fn of(response: Response) -> Self {
+        let header = |name: &str| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let (position, replayed) = (
+            header("daybook-position"),
+            header("idempotent-replayed") == "true",
+        );
+        let status = response.status().as_u16();
+        let body = response.json().await.unwrap_or(Value::Null);
+        Self {
+            status,
+            body,
+            position,
+            replayed,
+        }
+    }
+}
