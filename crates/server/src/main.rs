@@ -5,6 +5,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use server::cli::{Cli, run};
 
+/// Records are made on one thread and freed on another, which glibc's allocator is slow at: it was
+/// the largest single cost of a command (`docs/performance.md`). Serves librdkafka as well.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
