@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -111,6 +112,25 @@ pub(crate) async fn seed(server: SocketAddr) -> anyhow::Result<()> {
         .await?;
     }
     Ok(())
+}
+
+/// The price list must know all products within this time.
+const PRICES_MAX: Duration = Duration::from_secs(30);
+
+/// Waits until one order of all products is accepted: the price list follows the log.
+pub(crate) async fn await_prices(stream: &mut TcpStream) -> anyhow::Result<()> {
+    let lines: Vec<String> = (0..PRODUCTS)
+        .map(|number| format!(r#"{{"sku":"{}","quantity":1}}"#, sku(number)))
+        .collect();
+    let body = format!(r#"{{"currency":"GBP","lines":[{}]}}"#, lines.join(","));
+    let deadline = Instant::now() + PRICES_MAX;
+    loop {
+        match send(stream, "/v1/orders", "all-products", &body).await {
+            Ok(_) => return Ok(()),
+            Err(error) if Instant::now() > deadline => return Err(error),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
 }
 
 /// One request and the JSON of its answer.

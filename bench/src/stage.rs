@@ -163,13 +163,14 @@ impl Stage {
     /// The check of the orders, and the shape of one.
     pub(crate) async fn orders(&self) -> anyhow::Result<(Shared, Shape)> {
         let mut stream = TcpStream::connect(self.server.address).await?;
+        shop::await_prices(&mut stream).await?;
+        let mut verifier = self.verifier("orders").await?;
         let mut request = Vec::new();
-        let sample = Orders { run: rand::random() };
-        sample.write(0, &mut request);
+        Orders { run: rand::random() }.write(0, &mut request);
         shop::send_raw(&mut stream, &request)
             .await
             .context("placing an order")?;
-        let verifier = self.verifier("orders").await?;
+        verifier.catch_up().await?;
         let shape = Shape::of(&verifier.sample()?);
         Ok((Arc::new(Mutex::new(verifier)), shape))
     }

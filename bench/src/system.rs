@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -65,20 +65,31 @@ impl Place {
 /// The command role of Daybook, on topics created for it.
 pub(crate) async fn daybook(binary: &Path, place: &Place) -> anyhow::Result<Server> {
     let directory = tempfile::tempdir()?;
-    let created = place
-        .command(binary, directory.path())
-        .args(["topics", "create"])
-        .output()
-        .with_context(|| binary.display().to_string())?;
-    if !created.status.success() {
-        bail!("topics create: {}", String::from_utf8_lossy(&created.stderr));
-    }
+    create_topics(binary, place, directory.path()).await?;
     let address = free_address()?;
     let mut command = place.command(binary, directory.path());
     command.arg("commands");
     command.env("DAYBOOK_LISTEN_COMMANDS", address.to_string());
     command.env("DAYBOOK_LISTEN_COMMANDS_URL", format!("http://{address}"));
     start(command, address, directory).await
+}
+
+/// A broker answers questions about a topic a moment after it has created it, so `topics create` may
+/// have to be repeated; that changes nothing else.
+async fn create_topics(binary: &Path, place: &Place, directory: &Path) -> anyhow::Result<()> {
+    let deadline = Instant::now() + READY_MAX;
+    loop {
+        let mut command = place.command(binary, directory);
+        let created = command.args(["topics", "create"]).output();
+        let created = created.with_context(|| binary.display().to_string())?;
+        if created.status.success() {
+            return Ok(());
+        }
+        let said = String::from_utf8_lossy(&created.stderr);
+        ensure!(Instant::now() < deadline, "topics create: {said}");
+        eprintln!("topics create, to be repeated: {}", said.trim());
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 /// The limit, by this program itself.

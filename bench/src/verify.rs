@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use eventsourcing::codec::{self, Parsed};
@@ -14,6 +15,8 @@ use eventsourcing::topic::Topic;
 use crate::cell::as_float;
 use crate::load::Ack;
 
+/// A broker knows a topic a moment after it has created it.
+const TOPIC_MAX: Duration = Duration::from_secs(10);
 /// Records asked for at a time.
 const READ_RECORDS_MAX: usize = 10_000;
 
@@ -69,7 +72,14 @@ struct Cursor {
 impl Verifier {
     /// Of a topic, from its beginning.
     pub(crate) async fn new(log: Arc<dyn Log>, topic: Topic, counts: Counts) -> anyhow::Result<Self> {
-        let partitions = log.partitions(&topic).await?;
+        let deadline = Instant::now() + TOPIC_MAX;
+        let partitions = loop {
+            match log.partitions(&topic).await {
+                Ok(partitions) => break partitions,
+                Err(error) if Instant::now() > deadline => return Err(error.into()),
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
         let cursor = || Cursor {
             rule: Rule::default(),
             next: Offset(0),
