@@ -55,7 +55,7 @@ pub async fn rebuild(parts: &Parts, name: Option<&str>) -> anyhow::Result<()> {
         let progress = RebuildProgress::new(projection.name());
         let prefix = &parts.config.topics.prefix;
         let rebuilt = rebuild::rebuild(&parts.pool, &parts.log, prefix, projection, |done, total| {
-            progress.at(done, total)
+            progress.at(done, total);
         })
         .await;
         progress.finish();

@@ -25,7 +25,7 @@ pub struct Flags {
     /// Where the query API listens [default: 127.0.0.1:8081].
     #[arg(long, global = true, value_name = "ADDRESS")]
     pub queries: Option<String>,
-    /// Where other processes reach the command API [default: http://127.0.0.1:8080].
+    /// Where other processes reach the command API [default: that of --commands].
     #[arg(long, global = true, value_name = "URL")]
     pub commands_url: Option<String>,
     /// The configuration file [default: daybook.toml, when it is there].

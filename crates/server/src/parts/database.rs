@@ -1,6 +1,6 @@
 //! Where PostgreSQL is, and the tables in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -22,7 +22,7 @@ pub(super) async fn locate(config: &Config) -> anyhow::Result<(String, Option<Po
         return Ok((config.postgres.url.clone(), None));
     }
     let data = PathBuf::from(&config.data);
-    let started = tokio::task::spawn_blocking(move || start_or_share(data)).await?;
+    let started = tokio::task::spawn_blocking(move || start_or_share(&data)).await?;
     let (url, server) = started.context("local PostgreSQL (set DATABASE_URL to use one of your own)")?;
     if let Some(server) = &server {
         create_database(&server.url("postgres")).await?;
@@ -30,15 +30,15 @@ pub(super) async fn locate(config: &Config) -> anyhow::Result<(String, Option<Po
     Ok((url, server))
 }
 
-fn start_or_share(data: PathBuf) -> Result<(String, Option<Postgres>), EmbeddedError> {
-    let mut options = Options::new(&data);
+fn start_or_share(data: &Path) -> Result<(String, Option<Postgres>), EmbeddedError> {
+    let mut options = Options::new(data);
     options
         .settings
         .push(("max_connections".to_owned(), "200".to_owned()));
     match Postgres::start(&options, |line| tracing::info!("{line}")) {
         Ok(server) => Ok((server.url(DATABASE), Some(server))),
         // Another Daybook process holds the directory: its server is ours to use.
-        Err(EmbeddedError::InUse(held)) => match Postgres::attach(&data)? {
+        Err(EmbeddedError::InUse(held)) => match Postgres::attach(data)? {
             Some(url) => Ok((url, None)),
             None => Err(EmbeddedError::InUse(held)),
         },

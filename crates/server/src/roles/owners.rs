@@ -54,15 +54,7 @@ fn start<A: Aggregate>(process: &mut Process, service: &'static str) -> Service<
         node: config.node.clone(),
         url: config.listen.commands_url.clone(),
         source: format!("/{}/{service}", config.topics.prefix),
-        config: owner::Config {
-            mailbox_commands_max: config.owner.mailbox_commands_max,
-            batch_commands_max: config.owner.batch_commands_max,
-            batch_bytes_max: config.owner.batch_bytes_max,
-            command_timeout: Duration::from_millis(config.owner.command_timeout_ms),
-            retry_pause: Duration::from_millis(config.owner.retry_pause_ms),
-            waiters_max: config.owner.waiters_max,
-            ..owner::Config::default()
-        },
+        config: limits(owner::Config::default(), &config.owner),
     };
     let partitions = (0..config.topics.partitions)
         .map(|number| topic.partition(number))
@@ -75,4 +67,15 @@ fn start<A: Aggregate>(process: &mut Process, service: &'static str) -> Service<
         .supervisor
         .spawn(Stage::Owners, service, async move { Ok(running.await??) });
     handle
+}
+
+/// Over the defaults and not in a literal: builds for tests have a field more.
+fn limits(mut limits: owner::Config, set: &crate::config::Owner) -> owner::Config {
+    limits.mailbox_commands_max = set.mailbox_commands_max;
+    limits.batch_commands_max = set.batch_commands_max;
+    limits.batch_bytes_max = set.batch_bytes_max;
+    limits.command_timeout = Duration::from_millis(set.command_timeout_ms);
+    limits.retry_pause = Duration::from_millis(set.retry_pause_ms);
+    limits.waiters_max = set.waiters_max;
+    limits
 }

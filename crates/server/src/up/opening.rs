@@ -9,11 +9,11 @@ use serde::Deserialize;
 use super::{Catalogue, Places, tour};
 use crate::import::{Client, Item, offer};
 
-const READY_TIMEOUT: Duration = Duration::from_secs(120);
+const READY_TIMEOUT: Duration = Duration::from_mins(2);
 const READY_PAUSE: Duration = Duration::from_millis(50);
 const VISIBLE_TIMEOUT: Duration = Duration::from_secs(30);
 const OFFER_CONCURRENCY: usize = 16;
-const GIVE_UP_AFTER: Duration = Duration::from_secs(60);
+const GIVE_UP_AFTER: Duration = Duration::from_mins(1);
 const PAGE: usize = 200;
 
 /// A product as the query API lists it; what is not needed here is not read.
