@@ -118,7 +118,7 @@ fn only_the_kafka_adapter_and_the_bench_speak_to_kafka() {
 #[test]
 fn the_domain_uses_only_the_pure_part_of_the_engine() {
     let manifest = std::fs::read_to_string(testkit::workspace().join("crates/domain/Cargo.toml"));
-    let manifest: toml::Value = manifest.expect("readable").parse().expect("TOML");
+    let manifest: toml::Table = manifest.expect("readable").parse().expect("TOML");
     let features = manifest["dependencies"]["eventsourcing"].get("features");
     assert!(
         features.is_none(),

@@ -1,6 +1,6 @@
 //! Topics with the settings that the guarantees rest on: creating and checking them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eventsourcing::log::LogError;
 use eventsourcing::topic::Topic;
@@ -10,6 +10,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+const APPEARS_POLL: Duration = Duration::from_millis(20);
 
 /// How a topic is to be.
 #[derive(Clone, Debug)]
@@ -97,7 +98,8 @@ pub async fn create_topics(
         })
         .collect();
     let options = AdminOptions::new().request_timeout(Some(TIMEOUT));
-    let created = admin(brokers)?
+    let admin = admin(brokers)?;
+    let created = admin
         .create_topics(&new, &options)
         .await
         .map_err(|error| unavailable(&error))?;
@@ -107,7 +109,29 @@ pub async fn create_topics(
             Err((topic, code)) => return Err(LogError::Misconfigured(format!("creating {topic}: {code}"))),
         }
     }
+    // The controller has them; the brokers hear of it a moment later.
+    let deadline = Instant::now() + TIMEOUT;
+    for topic in topics {
+        while partitions_of(&admin, topic)? == 0 {
+            if Instant::now() > deadline {
+                return Err(LogError::Unavailable(format!(
+                    "{topic} was created but does not appear"
+                )));
+            }
+            tokio::time::sleep(APPEARS_POLL).await;
+        }
+    }
     Ok(())
+}
+
+fn partitions_of(admin: &AdminClient<DefaultClientContext>, topic: &Topic) -> Result<u32, LogError> {
+    let metadata = admin.inner().fetch_metadata(Some(topic.as_str()), TIMEOUT);
+    let metadata = metadata.map_err(|error| unavailable(&error))?;
+    let partitions = metadata
+        .topics()
+        .first()
+        .map_or(0, |found| found.partitions().len());
+    Ok(u32::try_from(partitions).expect("a partition number fits"))
 }
 
 /// Everything that is wrong with these topics; empty when the guarantees can rest on them.
@@ -119,13 +143,7 @@ pub async fn check_topics(
     let admin = admin(brokers)?;
     let mut findings = Vec::new();
     for topic in topics {
-        let metadata = admin.inner().fetch_metadata(Some(topic.as_str()), TIMEOUT);
-        let metadata = metadata.map_err(|error| unavailable(&error))?;
-        let partitions = metadata
-            .topics()
-            .first()
-            .map_or(0, |found| found.partitions().len());
-        match u32::try_from(partitions).expect("a partition number fits") {
+        match partitions_of(&admin, topic)? {
             0 => {
                 findings.push(missing(topic));
                 continue;

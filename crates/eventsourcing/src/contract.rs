@@ -7,8 +7,10 @@
 //! ```
 
 pub mod account;
+mod node;
 mod owned;
 mod raw;
+mod rivals;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use crate::topic::{Topic, TopicPartition};
 
 pub use owned::*;
 pub use raw::*;
+pub use rivals::*;
 
 /// A log under test with a topic of its own.
 pub struct Harness {
