@@ -85,6 +85,8 @@ struct Places {
     log: String,
     postgres: String,
     data: PathBuf,
+    /// How this very program is called again with the same log.
+    daybook: String,
 }
 
 impl Places {
@@ -105,7 +107,18 @@ impl Places {
             log,
             postgres,
             data: process.parts.data().to_owned(),
+            daybook: called_again(config),
         }
+    }
+}
+
+/// The program's path, with what it cannot find out by itself.
+fn called_again(config: &Config) -> String {
+    let program =
+        std::env::current_exe().map_or_else(|_| "daybook".to_owned(), |path| path.display().to_string());
+    match config.log {
+        LogKind::Postgres => program,
+        LogKind::Kafka => format!("KAFKA_BROKERS={} {program} --log kafka", config.kafka.brokers),
     }
 }
 

@@ -11,6 +11,7 @@ pub(super) fn print(places: &Places, products: &[Listed]) {
         log,
         postgres,
         data,
+        ..
     } = places;
     println!();
     println!("Daybook is open.");
@@ -21,6 +22,7 @@ pub(super) fn print(places: &Places, products: &[Listed]) {
     println!("  health      {commands}/readyz  {queries}/readyz  {commands}/metrics");
     if let Some((product, price)) = products
         .iter()
+        .filter(|product| is_plain(&product.sku))
         .find_map(|product| Some((product, product.price.as_ref()?)))
     {
         println!();
@@ -54,7 +56,14 @@ curl -s {queries}/v1/stock/{sku}
 curl -s '{queries}/v1/sales?by=sku'
 
 # every record of it, with the verdict of the rule that decides what counts
-daybook log read orders --data {data}"#,
+{read_log} log read orders --data {data}"#,
         data = places.data.display(),
+        read_log = places.daybook,
     )
+}
+
+/// Whether a shell and a URL take it as it is.
+fn is_plain(sku: &str) -> bool {
+    sku.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
