@@ -3,6 +3,7 @@
 mod database;
 mod log;
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,11 @@ use sqlx::postgres::PgPoolOptions;
 
 use crate::config::{Config, LogKind};
 pub use log::{Topics, services};
+
+/// How often a local server is looked at.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// One may be chance (a full backlog); more in a row are not.
+const WATCH_REFUSALS_MAX: u32 = 3;
 
 /// See the module. Clones share everything.
 #[derive(Clone)]
@@ -39,9 +45,36 @@ pub struct Parts {
 pub struct LocalPostgres(Option<Postgres>);
 
 impl LocalPostgres {
+    /// Its port, when there is one that this process stops.
+    pub fn port(&self) -> Option<u16> {
+        self.0.as_ref().map(Postgres::port)
+    }
+
+    /// Ends with an error when nobody answers at this port any more: nobody else would start it again.
+    pub async fn watch(port: u16) -> anyhow::Result<std::convert::Infallible> {
+        let mut refused = 0;
+        while refused < WATCH_REFUSALS_MAX {
+            tokio::time::sleep(WATCH_INTERVAL).await;
+            match tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await {
+                Ok(_) => refused = 0,
+                Err(_) => refused += 1,
+            }
+        }
+        bail!("it ended by itself; start daybook again, and see postgres.log in the data directory")
+    }
+
     /// Stops it, when there is one.
     pub async fn stop(mut self) -> anyhow::Result<()> {
         if let Some(server) = self.0.take() {
+            if tokio::net::TcpStream::connect((Ipv4Addr::LOCALHOST, server.port()))
+                .await
+                .is_err()
+            {
+                // It is gone already. Its process is a child not yet waited for, which would look alive
+                // to whoever stops it; it goes with us.
+                std::mem::forget(server);
+                return Ok(());
+            }
             tokio::task::spawn_blocking(move || server.stop()).await??;
         }
         Ok(())

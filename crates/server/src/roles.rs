@@ -9,14 +9,16 @@ mod serving;
 mod single;
 pub mod workers;
 
-pub use serving::{Endpoint, Server};
+pub use serving::{Api, Endpoint, Server};
 pub use single::{run_commands, run_projections, run_queries, run_workers};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use http_kit::metrics::Recorder;
+use tokio::net::TcpListener;
 
 use crate::config::Config;
 use crate::parts::{LocalPostgres, Parts};
@@ -32,12 +34,21 @@ pub struct Process {
     /// Of their metrics.
     pub recorder: Recorder,
     local: LocalPostgres,
+    listeners: BTreeMap<Api, TcpListener>,
 }
 
 impl Process {
-    /// Starts logging and metrics and opens the parts.
-    pub async fn start(config: Config) -> anyhow::Result<Self> {
+    /// Starts logging and metrics, takes the addresses of these APIs, and opens the parts.
+    pub async fn start(config: Config, apis: &[Api]) -> anyhow::Result<Self> {
         telemetry::start(&config.telemetry)?;
+        // First of all: an address that is taken or not allowed is no reason to start anything.
+        let mut listeners = BTreeMap::new();
+        for api in apis {
+            listeners.insert(
+                *api,
+                serving::bind(api.address(&config.listen), config.dev).await?,
+            );
+        }
         if config.dev {
             tracing::warn!(
                 "--dev: EVERYONE IS LET IN, nobody is asked who they are. Never run this for real."
@@ -57,22 +68,35 @@ impl Process {
             }
             Ok(())
         });
+        if let Some(port) = local.port() {
+            let stop = supervisor.stop_of(Stage::Owners);
+            supervisor.spawn(Stage::Owners, "local PostgreSQL", async move {
+                tokio::select! {
+                    () = stop.cancelled() => Ok(()),
+                    Err(error) = LocalPostgres::watch(port) => Err(error),
+                }
+            });
+        }
         Ok(Self {
             parts,
             supervisor,
             recorder,
             local,
+            listeners,
         })
     }
 
-    /// Listens on `endpoint`.
-    pub async fn serve(&mut self, endpoint: Endpoint) -> anyhow::Result<()> {
+    /// Serves `endpoint` at the address taken at the start.
+    pub fn serve(&mut self, endpoint: Endpoint) -> anyhow::Result<()> {
+        let listener = self.listeners.remove(&endpoint.api);
+        let listener =
+            listener.with_context(|| format!("no address was taken for {}", endpoint.api.name()))?;
         let server = Server {
             config: Arc::clone(&self.parts.config),
             environment: Arc::clone(&self.parts.environment),
             recorder: self.recorder.clone(),
         };
-        server.start(endpoint, &mut self.supervisor).await
+        server.start(listener, endpoint, &mut self.supervisor)
     }
 
     /// Runs until it is told to stop, then stops the local parts.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::config::{Config, LogKind};
 use crate::import::{Item, demo_catalogue, load_eshop};
 use crate::roles::owners::Owners;
-use crate::roles::{Endpoint, Process, commands, projections, queries, workers};
+use crate::roles::{Api, Endpoint, Process, commands, projections, queries, workers};
 use crate::supervisor::Stage;
 
 /// Pieces of each product of a seeded catalogue.
@@ -35,7 +35,7 @@ pub async fn run(config: Config, seed: Option<&str>) -> anyhow::Result<()> {
         None if config.dev => Catalogue::Demo(demo_catalogue()),
         None => Catalogue::AsItIs,
     };
-    let mut process = Process::start(config).await?;
+    let mut process = Process::start(config, &[Api::Commands, Api::Queries]).await?;
     let owners = Owners::start(&mut process);
     let (reads, query_router) = queries::start(&mut process)?;
     let projecting = projections::start(&mut process);
@@ -44,25 +44,17 @@ pub async fn run(config: Config, seed: Option<&str>) -> anyhow::Result<()> {
     let tails = workers::start(&mut process, stock, orders);
 
     let readiness = workers::readiness(commands::readiness(&owners, &started.prices), tails);
-    let address = process.parts.config.listen.commands.clone();
-    process
-        .serve(Endpoint {
-            api: "commands",
-            address,
-            router: started.router,
-            readiness,
-        })
-        .await?;
+    process.serve(Endpoint {
+        api: Api::Commands,
+        router: started.router,
+        readiness,
+    })?;
     let readiness = projections::readiness(queries::readiness(&reads), projecting);
-    let address = process.parts.config.listen.queries.clone();
-    process
-        .serve(Endpoint {
-            api: "queries",
-            address,
-            router: query_router,
-            readiness,
-        })
-        .await?;
+    process.serve(Endpoint {
+        api: Api::Queries,
+        router: query_router,
+        readiness,
+    })?;
 
     let places = Places::of(&process);
     let stop = process.supervisor.stop_of(Stage::Readers);

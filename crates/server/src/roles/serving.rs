@@ -13,15 +13,50 @@ use http_kit::metrics::Recorder;
 use http_kit::serve::{Drained, Limits, serve};
 use tokio::net::TcpListener;
 
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::supervisor::{Stage, Supervisor};
+
+/// What a role offers over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Api {
+    /// The command API.
+    Commands,
+    /// The query API.
+    Queries,
+    /// Probes of the projections.
+    Projections,
+    /// Probes of the processes.
+    Workers,
+}
+
+impl Api {
+    /// Names it in logs and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Commands => "commands",
+            Self::Queries => "queries",
+            Self::Projections => "projections",
+            Self::Workers => "workers",
+        }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(self, listen: &Listen) -> &str {
+        match self {
+            Self::Commands => &listen.commands,
+            Self::Queries => &listen.queries,
+            Self::Projections => &listen.projections,
+            Self::Workers => &listen.workers,
+        }
+    }
+}
 
 /// What to listen for.
 pub struct Endpoint {
-    /// Names it in logs and metrics.
-    pub api: &'static str,
-    /// `host:port`.
-    pub address: String,
+    /// Which.
+    pub api: Api,
     /// The endpoints; probes and metrics are added.
     pub router: Router,
     /// What its `/readyz` looks at.
@@ -39,15 +74,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds the address and serves under `supervisor`.
-    pub async fn start(&self, endpoint: Endpoint, supervisor: &mut Supervisor) -> anyhow::Result<()> {
+    /// Serves under `supervisor`.
+    pub fn start(
+        &self,
+        listener: TcpListener,
+        endpoint: Endpoint,
+        supervisor: &mut Supervisor,
+    ) -> anyhow::Result<()> {
         let Endpoint {
             api,
-            address,
             router,
             readiness,
         } = endpoint;
-        let listener = bind(&address, self.config.dev).await?;
+        let api = api.name();
         let http = &self.config.http;
         let conventions = Conventions {
             api,
@@ -80,7 +119,7 @@ impl Server {
 }
 
 /// Without `--dev` only loopback: nobody is asked who they are yet, and nothing is encrypted.
-async fn bind(address: &str, dev: bool) -> anyhow::Result<TcpListener> {
+pub(super) async fn bind(address: &str, dev: bool) -> anyhow::Result<TcpListener> {
     let addresses: Vec<SocketAddr> = tokio::net::lookup_host(address)
         .await
         .with_context(|| format!("{address:?} is not host:port"))?

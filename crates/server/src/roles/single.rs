@@ -9,78 +9,62 @@ use http_kit::health::Readiness;
 
 use super::owners::Owners;
 use super::remote::Remote;
-use super::{Endpoint, Process, commands, projections, queries, workers};
+use super::{Api, Endpoint, Process, commands, projections, queries, workers};
 use crate::config::Config;
 
 /// `daybook commands`.
 pub async fn run_commands(config: Config) -> anyhow::Result<()> {
-    let mut process = Process::start(config).await?;
+    let mut process = Process::start(config, &[Api::Commands]).await?;
     let owners = Owners::start(&mut process);
     // Only to tell what the read models show; they are another process's work.
     let (reads, _) = queries::start(&mut process)?;
     let started = commands::start(&mut process, &owners, Some(reads));
-    let address = process.parts.config.listen.commands.clone();
     let readiness = commands::readiness(&owners, &started.prices);
-    process
-        .serve(Endpoint {
-            api: "commands",
-            address,
-            router: started.router,
-            readiness,
-        })
-        .await?;
+    process.serve(Endpoint {
+        api: Api::Commands,
+        router: started.router,
+        readiness,
+    })?;
     process.run().await
 }
 
 /// `daybook queries`.
 pub async fn run_queries(config: Config) -> anyhow::Result<()> {
-    let mut process = Process::start(config).await?;
+    let mut process = Process::start(config, &[Api::Queries]).await?;
     let (reads, router) = queries::start(&mut process)?;
-    let address = process.parts.config.listen.queries.clone();
-    process
-        .serve(Endpoint {
-            api: "queries",
-            address,
-            router,
-            readiness: queries::readiness(&reads),
-        })
-        .await?;
+    process.serve(Endpoint {
+        api: Api::Queries,
+        router,
+        readiness: queries::readiness(&reads),
+    })?;
     process.run().await
 }
 
 /// `daybook projections`.
 pub async fn run_projections(config: Config) -> anyhow::Result<()> {
-    let mut process = Process::start(config).await?;
+    let mut process = Process::start(config, &[Api::Projections]).await?;
     let projecting = projections::start(&mut process);
-    let address = process.parts.config.listen.projections.clone();
     let readiness = projections::readiness(Readiness::new(), projecting);
-    process
-        .serve(Endpoint {
-            api: "projections",
-            address,
-            router: Router::new(),
-            readiness,
-        })
-        .await?;
+    process.serve(Endpoint {
+        api: Api::Projections,
+        router: Router::new(),
+        readiness,
+    })?;
     process.run().await
 }
 
 /// `daybook workers`.
 pub async fn run_workers(config: Config) -> anyhow::Result<()> {
-    let mut process = Process::start(config).await?;
+    let mut process = Process::start(config, &[Api::Workers]).await?;
     let url = process.parts.config.listen.commands_url.clone();
     let stock = Remote::<StockItem>::new(&url, domain::stock_item::SERVICE)?;
     let orders = Remote::<Order>::new(&url, domain::order::SERVICE)?;
     let tails = workers::start(&mut process, Arc::new(stock), Arc::new(orders));
-    let address = process.parts.config.listen.workers.clone();
     let readiness = workers::readiness(Readiness::new(), tails);
-    process
-        .serve(Endpoint {
-            api: "workers",
-            address,
-            router: Router::new(),
-            readiness,
-        })
-        .await?;
+    process.serve(Endpoint {
+        api: Api::Workers,
+        router: Router::new(),
+        readiness,
+    })?;
     process.run().await
 }
