@@ -97,11 +97,14 @@ async fn receive(shop: &Daybook, key: &str) -> Result<(), u16> {
     let request = request
         .header("Idempotency-Key", key)
         .json(&json!({ "quantity": 1 }));
-    let answer = request
-        .timeout(Duration::from_secs(30))
-        .send()
-        .await
-        .expect("an answer");
+    let answer = request.timeout(Duration::from_secs(30)).send().await;
+    let answer = answer.unwrap_or_else(|error| {
+        panic!(
+            "{error}:
+{}",
+            shop.tail()
+        )
+    });
     if answer.status() == 503 {
         assert!(answer.headers().contains_key("retry-after"), "{answer:?}");
     }

@@ -57,11 +57,8 @@ async fn busy_shop(log: Log) -> Shop {
         shop.settled(order.body["id"].as_str().expect("an id")).await;
     }
     // The reservations follow the decisions.
-    testkit::eventually("the checkout is done", Duration::from_secs(30), async || {
-        let stock = shop.get("/v1/stock/MUG", None).await.body;
-        (stock["sequence"] == 1 + 250 + 250).then_some(())
-    })
-    .await;
+    shop.shows("/v1/stock/MUG", |stock| stock["sequence"] == 1 + 250 + 250)
+        .await;
     shop
 }
 

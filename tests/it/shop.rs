@@ -1,5 +1,6 @@
 //! A running shop and what its clients do.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use reqwest::{Client, Response, StatusCode};
@@ -20,6 +21,8 @@ pub(crate) struct Shop {
     pub(crate) arguments: Vec<String>,
     pub(crate) environment: Vec<(String, String)>,
     client: Client,
+    /// Where the newest product was published: orders name it, so that the price list has it.
+    published: Mutex<String>,
     _directory: tempfile::TempDir,
 }
 
@@ -53,6 +56,7 @@ impl Shop {
             arguments,
             environment,
             client,
+            published: Mutex::default(),
             _directory: directory,
         }
     }
@@ -98,6 +102,12 @@ impl Shop {
             Some(key) => request.header("Idempotency-Key", key),
             None => request,
         };
+        let published = self.published.lock().expect("no panic inside").clone();
+        let request = if published.is_empty() {
+            request
+        } else {
+            request.header("Daybook-Position", published)
+        };
         request.send().await
     }
 
@@ -128,8 +138,8 @@ impl Shop {
         Answer::of(request.send().await.expect("the query API answers")).await
     }
 
-    /// Creates, prices and publishes a product and receives stock; returns the newest position.
-    pub(crate) async fn sell(&self, sku: &str, price: i64, stock: i64) -> String {
+    /// Creates, prices and publishes a product and receives stock.
+    pub(crate) async fn sell(&self, sku: &str, price: i64, stock: i64) {
         let product = json!({ "sku": sku, "name": sku });
         let created = self
             .insist("/v1/products", &format!("create {sku}"), &product)
@@ -149,13 +159,30 @@ impl Shop {
         let received = json!({ "quantity": stock });
         let path = format!("/v1/stock/{sku}/receive");
         self.insist(&path, &format!("receive {sku}"), &received).await;
-        published.position
+        self.published
+            .lock()
+            .expect("no panic inside")
+            .clone_from(&published.position);
     }
 
     /// Orders one unit of what was published at `position`.
     pub(crate) async fn order(&self, sku: &str, key: &str) -> Answer {
         let order = json!({ "currency": "EUR", "lines": [{ "sku": sku, "quantity": 1 }] });
         self.insist("/v1/orders", key, &order).await
+    }
+
+    /// The page once it says what it should; the read models follow the log a moment later.
+    pub(crate) async fn shows(&self, path: &str, expected: impl Fn(&Value) -> bool) -> Value {
+        let mut seen = Value::Null;
+        let started = std::time::Instant::now();
+        while started.elapsed() < Duration::from_secs(30) {
+            seen = self.get(path, None).await.body;
+            if expected(&seen) {
+                return seen;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{path} still shows {seen}")
     }
 
     /// The order's page once it is decided.
