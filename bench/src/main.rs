@@ -87,7 +87,10 @@ struct Options {
     /// What a Kafka acknowledgement means.
     #[arg(long, value_enum, default_value_t = Mode::Both)]
     mode: Mode,
-    /// What librdkafka waits for company when each batch is flushed, in milliseconds, on both sides.
+    /// What librdkafka waits for company with the page cache, in milliseconds, on both sides.
+    #[arg(long, default_value_t = 0.0)]
+    linger_cached_ms: f64,
+    /// The same when each batch is flushed.
     #[arg(long, default_value_t = 0.2)]
     linger_flushed_ms: f64,
     /// The program under test; built in release when it is not named.
@@ -188,6 +191,7 @@ async fn measure(goals: &[Goal], options: &Options) -> anyhow::Result<Vec<Row>> 
             None => PathBuf::new(),
         },
         partitions: options.partitions,
+        linger_cached_ms: options.linger_cached_ms,
         linger_flushed_ms: options.linger_flushed_ms,
     };
     let weight = Weight {
@@ -280,7 +284,11 @@ fn conditions(options: &Options) -> anyhow::Result<String> {
     let processors = std::thread::available_parallelism()?;
     Ok(format!(
         "{processors} processors for everything (servers, broker, database, load); {} pairs of cells of {} s; {} partitions; \
-         linger {} ms where flushed, else 0. `+` behind a commit: measured with uncommitted changes.",
-        options.pairs, options.seconds, options.partitions, options.linger_flushed_ms,
+         linger {} ms, {} ms where flushed. `+` behind a commit: measured with uncommitted changes.",
+        options.pairs,
+        options.seconds,
+        options.partitions,
+        options.linger_cached_ms,
+        options.linger_flushed_ms,
     ))
 }

@@ -52,7 +52,9 @@ impl Durability {
 pub(crate) struct Grounds {
     pub(crate) daybook: PathBuf,
     pub(crate) partitions: u32,
-    /// What librdkafka waits when each batch is flushed; with the page cache it never waits.
+    /// What librdkafka waits for company.
+    pub(crate) linger_cached_ms: f64,
+    /// The same when each batch is flushed.
     pub(crate) linger_flushed_ms: f64,
 }
 
@@ -71,7 +73,7 @@ impl Grounds {
         if durability == Durability::Flushed {
             self.linger_flushed_ms
         } else {
-            0.0
+            self.linger_cached_ms
         }
     }
 
