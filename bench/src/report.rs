@@ -12,6 +12,9 @@ use crate::statistics::Estimate;
 const BEGIN: &str = "<!-- bench:begin -->";
 const END: &str = "<!-- bench:end -->";
 
+/// With fewer null pairs their interval says nothing.
+const NULL_PAIRS_MIN: usize = 4;
+
 /// What a ratio must reach.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Bar {
@@ -67,8 +70,13 @@ impl Bar {
 
     /// By the median; said to be open when the interval holds the bar.
     fn verdict(self, figure: &Figure) -> &'static str {
-        if figure.null.is_some_and(|null| !null.contains(1.0)) {
-            return "**void: the null pair lies beside 1**";
+        match figure.null {
+            Some(null) if null.samples >= NULL_PAIRS_MIN => {
+                if !null.contains(1.0) {
+                    return "**void: the null pair lies beside 1**";
+                }
+            }
+            Some(_) | None => return "too few pairs to say",
         }
         let (met, bar) = match self {
             Self::AtLeast(bar) => (figure.ratio.median >= bar, bar),
@@ -192,6 +200,9 @@ mod tests {
         assert_eq!(Bar::AtMost(1.0).verdict(&sound), "missed");
         assert_eq!(Bar::AtLeast(1.15).verdict(&sound), "met, interval holds the bar");
         assert!(Bar::AtLeast(1.0).verdict(&shifted).contains("void"));
+        let mut few = sound;
+        few.null = few.null.map(|null| Estimate { samples: 3, ..null });
+        assert!(Bar::AtLeast(1.0).verdict(&few).contains("too few"));
     }
 
     #[test]
