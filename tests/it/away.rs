@@ -36,7 +36,7 @@ async fn a_broker_that_dies_is_survived() {
         .expect_err("the log is still away");
     assert_eq!(refused, 503);
 
-    tokio::task::spawn_blocking(move || broker.restart().map(|()| broker))
+    let _broker = tokio::task::spawn_blocking(move || broker.restart().map(|()| broker))
         .await
         .expect("no panic")
         .expect("back");

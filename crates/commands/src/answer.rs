@@ -6,7 +6,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use eventsourcing::command::Accepted;
 use eventsourcing::ids::AggregateId;
-use eventsourcing::position::Positions;
+use eventsourcing::position::{Position, Positions};
 use http_kit::idempotency::IDEMPOTENT_REPLAYED;
 use http_kit::position::{DAYBOOK_POSITION, header_of};
 use http_kit::precondition::etag;
@@ -44,10 +44,10 @@ pub(crate) async fn accepted(
     accepted: Accepted,
 ) -> Response {
     let waited = wait(api, prefer, aggregate, &accepted).await;
-    let status = match (waited, made) {
+    let status = match (&waited, made) {
         (Waited::NotYet, _) => StatusCode::ACCEPTED,
-        (Waited::Reached | Waited::NotAsked, Made::New) => StatusCode::CREATED,
-        (Waited::Reached | Waited::NotAsked, Made::Change) => StatusCode::OK,
+        (_, Made::New) => StatusCode::CREATED,
+        (_, Made::Change) => StatusCode::OK,
     };
     let body = Changed {
         id: aggregate.to_string(),
@@ -56,23 +56,29 @@ pub(crate) async fn accepted(
     let mut response = (status, Json(body)).into_response();
     let headers = response.headers_mut();
     headers.insert(ETAG, etag(accepted.sequence));
-    headers.insert(DAYBOOK_POSITION, header_of(&accepted.position));
+    let position = match &waited {
+        Waited::Settled(position) => position,
+        Waited::NotAsked | Waited::Visible | Waited::NotYet => &accepted.position,
+    };
+    headers.insert(DAYBOOK_POSITION, header_of(position));
     if let Ok(location) = HeaderValue::try_from(location) {
         headers.insert(LOCATION, location);
     }
     if accepted.replayed {
         headers.insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
     }
-    if waited == Waited::Reached {
+    if matches!(waited, Waited::Settled(_) | Waited::Visible) {
         headers.insert(PREFERENCE_APPLIED, HeaderValue::from_static("wait"));
     }
     response
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Waited {
     NotAsked,
-    Reached,
+    /// The read models show it.
+    Visible,
+    /// It is decided; a read at this position shows the decision.
+    Settled(Position),
     /// Committed, but what the client wanted to wait for has not come: 202.
     NotYet,
 }
@@ -82,16 +88,19 @@ async fn wait(api: &CommandApi, prefer: Prefer, aggregate: &AggregateId, accepte
         return Waited::NotYet;
     }
     let timeout = prefer.wait.unwrap_or(api.config.wait_default);
-    let reached = match prefer.wait_for {
-        WaitFor::Committed => return Waited::NotAsked,
-        WaitFor::Settled => api.settlement.settled(aggregate, timeout).await,
+    match prefer.wait_for {
+        WaitFor::Committed => Waited::NotAsked,
+        WaitFor::Settled => {
+            let settled = api.settlement.settled(aggregate, timeout).await;
+            settled.map_or(Waited::NotYet, Waited::Settled)
+        }
         WaitFor::Visible => match &api.visibility {
             Some(visibility) => {
                 let positions: Positions = std::iter::once(accepted.position.clone()).collect();
-                visibility.visible(&positions, timeout).await
+                let visible = visibility.visible(&positions, timeout).await;
+                if visible { Waited::Visible } else { Waited::NotYet }
             }
-            None => false,
+            None => Waited::NotYet,
         },
-    };
-    if reached { Waited::Reached } else { Waited::NotYet }
+    }
 }

@@ -8,7 +8,7 @@ use domain::order::{Order, OrderState};
 use domain::sku::Sku;
 use eventsourcing::ids::AggregateId;
 use eventsourcing::owner::Service;
-use eventsourcing::position::Positions;
+use eventsourcing::position::{Position, Positions};
 
 /// What published products cost.
 #[async_trait]
@@ -30,13 +30,13 @@ pub trait Visibility: Send + Sync + 'static {
 /// When an order is decided.
 #[async_trait]
 pub trait Settlement: Send + Sync + 'static {
-    /// Waits until it is, at most `timeout`; says whether it is.
-    async fn settled(&self, order: &AggregateId, timeout: Duration) -> bool;
+    /// Waits until it is, at most `timeout`; a position at which it is.
+    async fn settled(&self, order: &AggregateId, timeout: Duration) -> Option<Position>;
 }
 
 #[async_trait]
 impl Settlement for Service<Order> {
-    async fn settled(&self, order: &AggregateId, timeout: Duration) -> bool {
+    async fn settled(&self, order: &AggregateId, timeout: Duration) -> Option<Position> {
         self.wait_until(order, OrderState::is_settled, timeout).await
     }
 }

@@ -41,6 +41,7 @@ use crate::command::{Accepted, Context, Failure, Unavailable};
 use crate::dispatch::Dispatch;
 use crate::ids::AggregateId;
 use crate::log::{Log, LogError};
+use crate::position::Position;
 use crate::topic::{Topic, partition_of};
 use mailbox::{Execute, Message, Waiter};
 use partition::{Partition, Role};
@@ -160,6 +161,7 @@ pub struct Service<A: Aggregate> {
     serving: Arc<[watch::Receiver<bool>]>,
     status: watch::Receiver<Status>,
     config: Arc<Config>,
+    topic: Topic,
 }
 
 impl<A: Aggregate> Clone for Service<A> {
@@ -169,6 +171,7 @@ impl<A: Aggregate> Clone for Service<A> {
             serving: Arc::clone(&self.serving),
             status: self.status.clone(),
             config: Arc::clone(&self.config),
+            topic: self.topic.clone(),
         }
     }
 }
@@ -210,13 +213,14 @@ pub fn spawn<A: Aggregate>(
         serving.push(serves_seen);
         roles.push(role);
     }
+    let topic = settings.topic;
     let service = Service {
         mailboxes: mailboxes.into(),
         serving: serving.into(),
         status: status_seen,
         config,
+        topic: topic.clone(),
     };
-    let topic = settings.topic;
     let supervisor = tokio::spawn(supervise(topic, tasks, roles, assignment, shutdown));
     (service, supervisor)
 }
@@ -289,25 +293,29 @@ impl<A: Aggregate> Service<A> {
         self.status.clone()
     }
 
-    /// Waits until the aggregate's committed state satisfies `reached`, at most `timeout`. Says
-    /// whether it does.
+    /// Waits until the aggregate's committed state satisfies `reached`, at most `timeout`. Returns a
+    /// position at which it does; `None` when it does not in time.
     pub async fn wait_until(
         &self,
         aggregate: &AggregateId,
         reached: fn(&A::State) -> bool,
         timeout: Duration,
-    ) -> bool {
+    ) -> Option<Position> {
         let (reply, answer) = oneshot::channel();
         let waiter = Waiter {
             aggregate: aggregate.clone(),
             reached,
             reply,
         };
-        let mailbox = &self.mailboxes[self.index(aggregate)];
-        if mailbox.try_send(Message::Wait(waiter)).is_err() {
-            return false;
-        }
-        matches!(tokio::time::timeout(timeout, answer).await, Ok(Ok(())))
+        let index = self.index(aggregate);
+        self.mailboxes[index].try_send(Message::Wait(waiter)).ok()?;
+        let offset = tokio::time::timeout(timeout, answer).await.ok()?.ok()?;
+        let partition = u32::try_from(index).expect("made from a u32");
+        Some(Position {
+            service: self.topic.service().to_owned(),
+            partition,
+            offset,
+        })
     }
 }
 

@@ -57,12 +57,20 @@ pub async fn run(config: Config, seed: Option<&str>) -> anyhow::Result<()> {
     })?;
 
     let places = Places::of(&process);
-    let stop = process.supervisor.stop_of(Stage::Readers);
+    let (closing, stop) = (
+        process.supervisor.stop_of(Stage::Servers),
+        process.supervisor.stop_of(Stage::Readers),
+    );
     process.supervisor.spawn(Stage::Readers, "opening", async move {
         // A shop that is told to stop need not open first.
         tokio::select! {
-            opened = opening::open(&places, catalogue) => opened?,
-            () = stop.cancelled() => return Ok(()),
+            biased;
+            () = closing.cancelled() => {}
+            // What is sold already goes on being sold, catalogue or not.
+            opened = opening::open(&places, catalogue) => if let Err(error) = opened {
+                let error = format!("{error:#}");
+                tracing::error!(error, "the catalogue is not on offer; start again to try again");
+            },
         }
         stop.cancelled().await;
         Ok(())

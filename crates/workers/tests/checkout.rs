@@ -22,7 +22,6 @@ use eventsourcing::command::{Context, Expected};
 use eventsourcing::dispatch::Dispatch;
 use eventsourcing::ids::{AggregateId, CommandId, Digest};
 use eventsourcing::owner::{self, Service};
-use eventsourcing::process::Process;
 use eventsourcing::rule::{Rule, Verdict};
 use eventsourcing::simulated::{Faults, SimulatedLog};
 use eventsourcing::topic::{Topic, TopicPartition};
@@ -284,7 +283,7 @@ async fn work_off(shop: &Shop, orders: usize, kills: usize, random: &mut StdRng)
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(600), all)
+    tokio::time::timeout(Duration::from_mins(10), all)
         .await
         .expect("everything is decided in time");
     shutdown.cancel();

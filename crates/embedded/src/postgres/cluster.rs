@@ -107,8 +107,11 @@ impl Postmaster {
         let text = fs::read_to_string(cluster.join("postmaster.pid")).ok()?;
         let lines: Vec<&str> = text.lines().collect();
         let pid: u32 = lines.first()?.trim().parse().ok()?;
-        let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-        if !name.starts_with("postgres") {
+        // `pid (name) state …`: a number taken by another program, and a dead server that nobody has
+        // reaped (where the first process is no init), are both no server.
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (name, state) = stat.rsplit_once(") ")?;
+        if !name.contains("(postgres") || state.starts_with('Z') {
             return None;
         }
         let port = lines.get(3)?.trim().parse().ok()?;

@@ -1,8 +1,8 @@
 //! The cases about an owner on the log: the promises, on every adapter.
 
+use super::Harness;
 use super::account::{Command, Insufficient};
 use super::node::{Node, accepted, account, context, history};
-use super::Harness;
 use crate::command::{Accepted, Context, Expected, Failure};
 use crate::ids::{Digest, Sequence};
 

@@ -164,12 +164,12 @@ pub async fn a_waiter_is_told_when_the_state_is_committed(harness: Harness) {
         }
     };
     let (told, ()) = tokio::join!(waiting, depositing);
-    assert!(told);
-    assert!(
-        !node
-            .service
-            .wait_until(&id, |balance| *balance > 3, Duration::from_millis(20))
-            .await
-    );
+    let last = accepted(&harness, &id).await.pop().expect("an event").0;
+    assert_eq!(told.map(|position| position.offset), Some(last));
+    let never = node
+        .service
+        .wait_until(&id, |balance| *balance > 3, Duration::from_millis(20))
+        .await;
+    assert_eq!(never, None);
     node.stop().await;
 }

@@ -4,7 +4,7 @@ use tokio::sync::oneshot;
 
 use crate::aggregate::Aggregate;
 use crate::command::{Accepted, Context, Failure};
-use crate::ids::AggregateId;
+use crate::ids::{AggregateId, Offset};
 
 /// The answer to a command.
 pub(super) type Outcome<A> = Result<Accepted, Failure<<A as Aggregate>::Refusal>>;
@@ -24,7 +24,8 @@ pub(super) struct Execute<A: Aggregate> {
 pub(super) struct Waiter<A: Aggregate> {
     pub(super) aggregate: AggregateId,
     pub(super) reached: fn(&A::State) -> bool,
-    pub(super) reply: oneshot::Sender<()>,
+    /// Gets the offset of a record at or after the one that made it so.
+    pub(super) reply: oneshot::Sender<Offset>,
 }
 
 /// Either.

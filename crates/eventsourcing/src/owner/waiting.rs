@@ -1,7 +1,7 @@
 //! Callers who wait for an aggregate to reach a committed state.
 
 use crate::aggregate::Aggregate;
-use crate::ids::AggregateId;
+use crate::ids::{AggregateId, Offset};
 
 use super::batch::Batch;
 use super::mailbox::Waiter;
@@ -11,7 +11,7 @@ impl<A: Aggregate> Partition<A> {
     pub(super) fn wait(&mut self, waiter: Waiter<A>) {
         let committed = self.book.entries.get(&waiter.aggregate);
         if committed.is_some_and(|entry| (waiter.reached)(&entry.state)) {
-            let _ = waiter.reply.send(());
+            let _ = waiter.reply.send(self.last());
         } else if self.waiting < self.settings.config.waiters_max {
             self.waiting += 1;
             self.waiters
@@ -19,6 +19,11 @@ impl<A: Aggregate> Partition<A> {
                 .or_default()
                 .push(waiter);
         }
+    }
+
+    /// The last committed record. A state that was reached has one.
+    fn last(&self) -> Offset {
+        Offset(self.book.next.0.saturating_sub(1))
     }
 
     pub(super) fn touched(&self, batch: &Batch<A>) -> Vec<AggregateId> {
@@ -50,7 +55,7 @@ impl<A: Aggregate> Partition<A> {
                 .filter(|waiter| !waiter.reply.is_closed())
                 .partition(|waiter| state.is_some_and(waiter.reached));
             for waiter in reached {
-                let _ = waiter.reply.send(());
+                let _ = waiter.reply.send(self.last());
             }
             if !still.is_empty() {
                 self.waiting += still.len();
