@@ -2,6 +2,7 @@
 //! logs; `docs/guarantees.md` says which promise rests on which test.
 
 mod away;
+mod bad_input;
 mod house;
 mod idempotency;
 mod import;
