@@ -150,8 +150,10 @@ async fn main() -> anyhow::Result<()> {
         Action::Postgres(options) => (&[Goal::Postgres], options),
     };
     ensure!(options.pairs > 0 && options.seconds > 0.0, "nothing to measure");
+    // Before the run: somebody may commit meanwhile.
+    let commit = commit()?;
     let rows = measure(goals, &options).await?;
-    let table = report::table(&rows, &commit()?, &conditions(&options)?);
+    let table = report::table(&rows, &commit, &conditions(&options)?);
     println!("{table}");
     if options.write {
         report::write(&root().join("docs/performance.md"), &table)?;

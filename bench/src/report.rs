@@ -15,6 +15,9 @@ const END: &str = "<!-- bench:end -->";
 /// With fewer null pairs their interval says nothing.
 const NULL_PAIRS_MIN: usize = 4;
 
+/// A null interval whose ends are further apart than this holds 1 whatever happens.
+const NULL_SPREAD_MAX: f64 = 1.5;
+
 /// What a ratio must reach.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Bar {
@@ -74,6 +77,9 @@ impl Bar {
             Some(null) if null.samples >= NULL_PAIRS_MIN => {
                 if !null.contains(1.0) {
                     return "**void: the null pair lies beside 1**";
+                }
+                if null.high / null.low > NULL_SPREAD_MAX {
+                    return "**noise: the null pair spreads too far**";
                 }
             }
             Some(_) | None => return "too few pairs to say",
@@ -200,6 +206,8 @@ mod tests {
         assert_eq!(Bar::AtMost(1.0).verdict(&sound), "missed");
         assert_eq!(Bar::AtLeast(1.15).verdict(&sound), "met, interval holds the bar");
         assert!(Bar::AtLeast(1.0).verdict(&shifted).contains("void"));
+        let noisy = figure(estimate(1.17, 1.1, 1.2), estimate(1.1, 0.8, 1.3));
+        assert!(Bar::AtLeast(1.0).verdict(&noisy).contains("noise"));
         let mut few = sound;
         few.null = few.null.map(|null| Estimate { samples: 3, ..null });
         assert!(Bar::AtLeast(1.0).verdict(&few).contains("too few"));
