@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use serde_json::json;
+
 use crate::on_both_logs;
 use crate::shop::{Log, Shop};
 
 on_both_logs!(
+    a_repeat_finds_its_order_whatever_the_price_is_now,
     a_hundred_repeats_make_one_order,
     a_hundred_repeats_across_a_kill_make_one_order
 );
@@ -58,5 +61,30 @@ async fn one_order(shop: &Shop, position: &str) {
         orders.body["data"].as_array().map(Vec::len),
         Some(1),
         "{orders:?}"
+    );
+}
+
+/// A client that lost the answer and repeats after the price has changed must not be told "refused":
+/// it would order again.
+async fn a_repeat_finds_its_order_whatever_the_price_is_now(log: Log) {
+    let shop = Shop::open(log).await;
+    shop.sell("MUG", 999, 1_000).await;
+    let unit_price = json!({ "amount": 999, "currency": "EUR" });
+    let line = json!({ "sku": "MUG", "quantity": 1, "unit_price": unit_price });
+    let order = json!({ "currency": "EUR", "lines": [line] });
+    let placed = shop.insist("/v1/orders", "lost", &order).await;
+    assert_eq!(placed.status, 201, "{placed:?}");
+    shop.set_price("MUG", 1_000).await;
+    let again = shop.insist("/v1/orders", "lost", &order).await;
+    assert_eq!(
+        (again.status, again.replayed, &again.body),
+        (201, true, &placed.body),
+        "{again:?}"
+    );
+    let other = shop.insist("/v1/orders", "another", &order).await;
+    assert_eq!(
+        (other.status, &other.body["code"]),
+        (409, &json!("price_changed")),
+        "{other:?}"
     );
 }

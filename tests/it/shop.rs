@@ -165,6 +165,24 @@ impl Shop {
             .clone_from(&published.position);
     }
 
+    /// Another price for a product that is on sale.
+    pub(crate) async fn set_price(&self, sku: &str, amount: i64) {
+        let products = self.get("/v1/products?limit=200", None).await.body;
+        let rows = products["data"].as_array().expect("products");
+        let product = rows
+            .iter()
+            .find(|product| product["sku"] == sku)
+            .expect("on sale");
+        let path = format!("/v1/products/{}/price", product["id"].as_str().expect("an id"));
+        let price = json!({ "price": { "amount": amount, "currency": "EUR" } });
+        let set = self.insist(&path, &format!("price {sku} {amount}"), &price).await;
+        assert_eq!(set.status, 200, "{set:?}");
+        self.published
+            .lock()
+            .expect("no panic inside")
+            .clone_from(&set.position);
+    }
+
     /// Orders one unit of what was published at `position`.
     pub(crate) async fn order(&self, sku: &str, key: &str) -> Answer {
         let order = json!({ "currency": "EUR", "lines": [{ "sku": sku, "quantity": 1 }] });

@@ -14,6 +14,11 @@ use std::time::Duration;
 pub(crate) trait Coded: std::fmt::Display {
     /// Stable, part of the API.
     fn code(&self) -> &'static str;
+
+    /// The place in the request that it is about.
+    fn pointer(&self) -> Option<String> {
+        None
+    }
 }
 
 impl Coded for ProductRefusal {
@@ -31,6 +36,14 @@ impl Coded for StockRefusal {
 impl Coded for OrderRefusal {
     fn code(&self) -> &'static str {
         Self::code(self)
+    }
+
+    fn pointer(&self) -> Option<String> {
+        match self {
+            Self::UnknownSku { line } => Some(format!("/lines/{line}/sku")),
+            Self::PriceChanged { line, .. } => Some(format!("/lines/{line}/unit_price")),
+            Self::OrderExists | Self::OrderNotFound | Self::NotPlaced | Self::NotCancellable => None,
+        }
     }
 }
 
@@ -73,10 +86,15 @@ fn refused(refusal: &impl Coded) -> Problem {
         return Problem::not_found(code);
     }
     let status = match code {
-        "nothing_to_change" | "nothing_to_adjust" => StatusCode::UNPROCESSABLE_ENTITY,
+        "nothing_to_change" | "nothing_to_adjust" | "unknown_sku" => StatusCode::UNPROCESSABLE_ENTITY,
         _ => StatusCode::CONFLICT,
     };
-    Problem::new(status, code, "The rules do not allow it").detail(sentence(&refusal.to_string()))
+    let problem = Problem::new(status, code, "The rules do not allow it");
+    let problem = problem.detail(sentence(&refusal.to_string()));
+    match refusal.pointer() {
+        Some(pointer) => problem.at(pointer),
+        None => problem,
+    }
 }
 
 /// 422: the value at `pointer` breaks its limits.

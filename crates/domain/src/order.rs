@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use eventsourcing::aggregate::Aggregate;
 
-pub use command::{OrderCommand, Sale};
+pub use command::{Mispriced, OrderCommand, Sale};
 pub use error::OrderRefusal;
 pub use event::{
     CreditNoteImported, OrderCancelled, OrderConfirmed, OrderEvent, OrderImported, OrderPlaced,
@@ -37,6 +37,7 @@ impl Aggregate for Order {
         use {OrderCommand as Command, OrderEvent as Event, OrderState as State};
         match (command, state) {
             (Command::Place(sale), State::None) => Ok(Event::Placed(OrderPlaced { sale: sale.clone() })),
+            (Command::PlaceMispriced(mispriced), State::None) => Err(mispriced.clone().into()),
             (
                 Command::Import {
                     invoice,
@@ -67,9 +68,13 @@ impl Aggregate for Order {
                     sale,
                 }))
             }
-            (Command::Place(_) | Command::Import { .. } | Command::ImportCreditNote { .. }, _) => {
-                Err(OrderRefusal::OrderExists)
-            }
+            (
+                Command::Place(_)
+                | Command::PlaceMispriced(_)
+                | Command::Import { .. }
+                | Command::ImportCreditNote { .. },
+                _,
+            ) => Err(OrderRefusal::OrderExists),
             (_, State::None) => Err(OrderRefusal::OrderNotFound),
             (Command::Confirm, State::Placed(sale)) => Ok(Event::Confirmed(OrderConfirmed {
                 sale: Sale::clone(sale),

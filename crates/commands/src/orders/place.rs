@@ -4,7 +4,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use domain::money::{Currency, Price};
-use domain::order::{Line, Lines, OrderCommand, Sale};
+use domain::order::{Line, Lines, Mispriced, OrderCommand, Sale};
+use domain::quantity::Quantity;
+use domain::sku::Sku;
 use http_kit::json::Json;
 use http_kit::problem::{Document, Problem};
 use serde::Deserialize;
@@ -78,58 +80,71 @@ pub(super) async fn place(
     if !api.prices.reached(&caller.asked, api.config.price_wait_max).await {
         return Err(prices_behind());
     }
-    let line = |(index, line): (usize, &PlacedLine)| priced(&api, line, currency, index);
-    let lines = value
+    let asked = value
         .lines
         .iter()
         .enumerate()
-        .map(line)
-        .collect::<Result<Vec<_>, _>>()?;
-    let lines = Lines::new(lines).map_err(invalid("/lines"))?;
+        .map(|(index, line)| Asked::of(line, currency, index));
+    let asked = asked.collect::<Result<Vec<_>, _>>()?;
+    let priced = asked
+        .into_iter()
+        .enumerate()
+        .map(|(index, line)| line.priced(&api, currency, index));
+    // A repeat of a placed order is that order, whatever has become of the prices: so the order is
+    // asked even when they do not stand.
+    let command = match priced.collect::<Result<Vec<_>, _>>() {
+        Ok(lines) => {
+            let lines = Lines::new(lines).map_err(invalid("/lines"))?;
+            OrderCommand::Place(Sale {
+                customer,
+                country,
+                currency,
+                lines,
+            })
+        }
+        Err(mispriced) => OrderCommand::PlaceMispriced(mispriced),
+    };
     let prefer = caller.prefer;
     let context = caller.context(&api, super::NEW, &raw);
-    let command = OrderCommand::Place(Sale {
-        customer,
-        country,
-        currency,
-        lines,
-    });
     super::create(&api, prefer, context, command).await
 }
 
-fn priced(api: &CommandApi, line: &PlacedLine, currency: Currency, index: usize) -> Result<Line, Problem> {
-    let sku = body::sku(&line.sku, &format!("/lines/{index}/sku"))?;
-    let quantity = body::quantity(line.quantity, &format!("/lines/{index}/quantity"))?;
-    let unit_price = api.prices.price(&sku, currency).ok_or_else(|| {
-        Problem::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
-            "unknown_sku",
-            "A SKU is not on sale in this currency",
-        )
-        .at(format!("/lines/{index}/sku"))
-    })?;
-    if let Some(seen) = &line.unit_price {
-        let pointer = format!("/lines/{index}/unit_price");
-        let seen = seen.price_in(currency, &pointer)?;
-        if seen != unit_price {
-            return Err(price_changed(&pointer, unit_price, currency));
-        }
-    }
-    Ok(Line {
-        sku,
-        quantity,
-        unit_price,
-    })
+/// A line whose values are valid.
+struct Asked {
+    sku: Sku,
+    quantity: Quantity,
+    seen: Option<Price>,
 }
 
-fn price_changed(pointer: &str, now: Price, currency: Currency) -> Problem {
-    Problem::new(
-        StatusCode::CONFLICT,
-        "price_changed",
-        "A price has changed since the customer saw it",
-    )
-    .at(pointer)
-    .detail(format!("It is {} minor units of {currency} now.", now.amount()))
+impl Asked {
+    fn of(line: &PlacedLine, currency: Currency, index: usize) -> Result<Self, Problem> {
+        let seen = line.unit_price.as_ref();
+        let seen = seen.map(|price| price.price_in(currency, &format!("/lines/{index}/unit_price")));
+        Ok(Self {
+            sku: body::sku(&line.sku, &format!("/lines/{index}/sku"))?,
+            quantity: body::quantity(line.quantity, &format!("/lines/{index}/quantity"))?,
+            seen: seen.transpose()?,
+        })
+    }
+
+    fn priced(self, api: &CommandApi, currency: Currency, line: usize) -> Result<Line, Mispriced> {
+        let now = api
+            .prices
+            .price(&self.sku, currency)
+            .ok_or(Mispriced::UnknownSku { line })?;
+        if self.seen.is_some_and(|seen| seen != now) {
+            let now = domain::money::Money {
+                amount: now.amount(),
+                currency,
+            };
+            return Err(Mispriced::PriceChanged { line, now });
+        }
+        Ok(Line {
+            sku: self.sku,
+            quantity: self.quantity,
+            unit_price: now,
+        })
+    }
 }
 
 fn too_many(count: usize) -> Problem {

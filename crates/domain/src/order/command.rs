@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use super::event::RejectReason;
 use super::line::Lines;
 use crate::ids::{Country, CustomerId, InvoiceNo};
-use crate::money::Currency;
+use crate::money::{Currency, Money};
 use crate::text::Label;
 
 /// See the module.
@@ -16,6 +16,9 @@ use crate::text::Label;
 pub enum OrderCommand {
     /// A customer orders; the prices are looked up already.
     Place(Sale),
+    /// A customer orders, but a price does not stand. Refused, unless it repeats an order that was
+    /// placed when it did: only the order's memory of commands can tell, so the order is asked.
+    PlaceMispriced(Mispriced),
     /// Everything is reserved.
     Confirm,
     /// It cannot be fulfilled.
@@ -47,6 +50,24 @@ pub enum OrderCommand {
         ordered_at: OffsetDateTime,
         /// What.
         sale: Sale,
+    },
+}
+
+/// A line whose price does not stand.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Mispriced {
+    /// The SKU is not on sale in the order's currency.
+    UnknownSku {
+        /// The line's index, from 0.
+        line: usize,
+    },
+    /// The price is not the one the customer saw.
+    PriceChanged {
+        /// The line's index, from 0.
+        line: usize,
+        /// The price now.
+        now: Money,
     },
 }
 

@@ -146,3 +146,22 @@ fn lines_have_limits() {
         Ok(2_000_000_000_000_000_000)
     );
 }
+
+#[test]
+fn a_price_that_does_not_stand_is_refused() {
+    let mispriced = OrderCommand::PlaceMispriced(Mispriced::UnknownSku { line: 1 });
+    given::<Order>([])
+        .when(&mispriced)
+        .then_refused(&OrderRefusal::UnknownSku { line: 1 });
+    let now = crate::money::Money {
+        amount: 1000,
+        currency: "EUR".parse().expect("known"),
+    };
+    let mispriced = OrderCommand::PlaceMispriced(Mispriced::PriceChanged { line: 0, now });
+    given::<Order>([])
+        .when(&mispriced)
+        .then_refused(&OrderRefusal::PriceChanged { line: 0, now });
+    given::<Order>([placed()])
+        .when(&mispriced)
+        .then_refused(&OrderRefusal::OrderExists);
+}
