@@ -57,7 +57,7 @@ fn run(log: Log, data: &PathBuf, rest: &[String]) -> anyhow::Result<()> {
     let broker = match log {
         Log::Postgres => None,
         Log::Kafka => {
-            let broker = start_kafka(Options {
+            let broker = start_kafka(&Options {
                 data: data.join("kafka"),
                 port: None,
             })?;
@@ -76,7 +76,7 @@ fn run(log: Log, data: &PathBuf, rest: &[String]) -> anyhow::Result<()> {
 }
 
 fn kafka(data: PathBuf, port: Option<u16>) -> anyhow::Result<()> {
-    let broker = start_kafka(Options { data, port })?;
+    let broker = start_kafka(&Options { data, port })?;
     println!("export KAFKA_BROKERS={}", broker.brokers());
     println!("Ctrl-C stops it");
     let (interrupted, wait) = std::sync::mpsc::channel();
@@ -90,9 +90,9 @@ fn kafka(data: PathBuf, port: Option<u16>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start_kafka(options: Options) -> anyhow::Result<Kafka> {
+fn start_kafka(options: &Options) -> anyhow::Result<Kafka> {
     println!("starting a local Kafka in {}", options.data.display());
-    Kafka::start(&options, |line| println!("{line}")).context("local Kafka")
+    Kafka::start(options, |line| println!("{line}")).context("local Kafka")
 }
 
 fn cargo(arguments: &[&str]) -> anyhow::Result<ExitStatus> {
