@@ -183,13 +183,7 @@ fn cases(
 async fn each_is_a_problem_with_a_code_and_writes_nothing() {
     let shop = Shop::open(Log::Postgres).await;
     shop.sell("MUG", 999, 10).await;
-    let product = shop.get("/v1/products", None).await;
-    let products = product.body["data"].as_array().expect("products");
-    let mug = products
-        .iter()
-        .find(|product| product["sku"] == "MUG")
-        .expect("the mug");
-    let product = mug["id"].as_str().expect("an id").to_owned();
+    let product = shop.product("MUG").await;
     let before = records(&shop).await;
     let client = Client::new();
     for (name, request, status, code) in cases(&client, &shop.process.commands, &product) {

@@ -165,15 +165,21 @@ impl Shop {
             .clone_from(&published.position);
     }
 
+    /// The id of a product that was published with [`Shop::sell`].
+    pub(crate) async fn product(&self, sku: &str) -> String {
+        let published = self.published.lock().expect("no panic inside").clone();
+        let products = self.get("/v1/products?limit=200", Some(&published)).await;
+        let rows = products.body["data"].as_array().expect("products");
+        let product = rows.iter().find(|product| product["sku"] == sku);
+        product.expect("what is published is shown at its position")["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned()
+    }
+
     /// Another price for a product that is on sale.
     pub(crate) async fn set_price(&self, sku: &str, amount: i64) {
-        let products = self.get("/v1/products?limit=200", None).await.body;
-        let rows = products["data"].as_array().expect("products");
-        let product = rows
-            .iter()
-            .find(|product| product["sku"] == sku)
-            .expect("on sale");
-        let path = format!("/v1/products/{}/price", product["id"].as_str().expect("an id"));
+        let path = format!("/v1/products/{}/price", self.product(sku).await);
         let price = json!({ "price": { "amount": amount, "currency": "EUR" } });
         let set = self.insist(&path, &format!("price {sku} {amount}"), &price).await;
         assert_eq!(set.status, 200, "{set:?}");
