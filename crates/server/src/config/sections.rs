@@ -183,6 +183,6 @@ section!(
         /// How log lines are written.
         log_format: TextFormat = TextFormat::Text,
         /// Which lines, in `tracing`'s filter syntax.
-        log_filter: String = "info,sqlx=warn".to_owned(),
+        log_filter: String = "info,sqlx=error".to_owned(),
     }
 );
