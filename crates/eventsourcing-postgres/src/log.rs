@@ -100,8 +100,8 @@ impl PostgresLog {
 #[async_trait]
 impl Log for PostgresLog {
     async fn append(&self, to: &TopicPartition, records: Vec<Record>) -> Appended {
-        let topic = match self.topic(&to.topic).await {
-            Ok(topic) => topic.id,
+        let topic = match self.place(to).await {
+            Ok(topic) => topic,
             Err(error) => return Appended::Unknown(error.to_string()),
         };
         let partition = to.partition.cast_signed();
@@ -132,7 +132,7 @@ impl Log for PostgresLog {
     async fn reader(&self, from: Vec<(TopicPartition, Offset)>) -> Result<Box<dyn Reader>, LogError> {
         let mut cursors = Vec::with_capacity(from.len());
         for (at, asked) in from {
-            let topic = self.topic(&at.topic).await?.id;
+            let topic = self.place(&at).await?;
             let bounds = self.bounds(&at).await?;
             read::check(&at, bounds, asked)?;
             cursors.push(read::Cursor {
@@ -146,14 +146,14 @@ impl Log for PostgresLog {
     }
 
     async fn bounds(&self, of: &TopicPartition) -> Result<Bounds, LogError> {
-        let topic = self.topic(&of.topic).await?;
+        let topic = self.place(of).await?;
         let (first, last): (Option<i64>, Option<i64>) = sqlx::query_as(
             r#"SELECT (SELECT "offset" FROM daybook_log.records
                        WHERE topic = $1 AND partition = $2 ORDER BY "offset" LIMIT 1),
                       (SELECT "offset" FROM daybook_log.records
                        WHERE topic = $1 AND partition = $2 ORDER BY "offset" DESC LIMIT 1)"#,
         )
-        .bind(topic.id)
+        .bind(topic)
         .bind(of.partition.cast_signed())
         .fetch_one(&self.pool)
         .await

@@ -47,7 +47,9 @@ impl ProcessCheckpoints for PostgresCheckpoints {
     ) -> Result<(), CheckpointError> {
         let stored = sqlx::query(
             "INSERT INTO daybook.process_checkpoints AS c (process, topic, partition, next, epoch, owner)
-             VALUES ($1, $2, $3, $5, $6, $7)
+             SELECT $1, $2, $3, $5, $6, $7
+             WHERE $4 = 0 OR EXISTS (SELECT 1 FROM daybook.process_checkpoints
+                                     WHERE process = $1 AND topic = $2 AND partition = $3)
              ON CONFLICT (process, topic, partition) DO UPDATE
              SET next = EXCLUDED.next, epoch = EXCLUDED.epoch, owner = EXCLUDED.owner WHERE c.next = $4",
         )

@@ -1,7 +1,7 @@
 //! Topics and their pinned number of partitions.
 
 use eventsourcing::log::LogError;
-use eventsourcing::topic::Topic;
+use eventsourcing::topic::{Topic, TopicPartition};
 
 use super::{PostgresLog, unavailable};
 
@@ -32,6 +32,15 @@ impl PostgresLog {
             "topic {topic} was created with {pinned} partitions, but {partitions} are configured; the number is \
              pinned for good: set `partitions` to {pinned}, or use another topic prefix for a new shop"
         )))
+    }
+
+    /// The topic's id, when it has this partition.
+    pub(crate) async fn place(&self, at: &TopicPartition) -> Result<i32, LogError> {
+        let topic = self.topic(&at.topic).await?;
+        if at.partition < topic.partitions {
+            return Ok(topic.id);
+        }
+        Err(LogError::NoSuchTopic(at.to_string()))
     }
 
     pub(crate) async fn topic(&self, topic: &Topic) -> Result<KnownTopic, LogError> {

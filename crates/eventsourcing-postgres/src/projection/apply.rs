@@ -6,7 +6,7 @@ use eventsourcing::topic::Topic;
 use sqlx::PgConnection;
 
 use super::fold::Parked;
-use super::scan::Scanned;
+use super::scan::{Event, Key, Scanned};
 use super::{Projection, ProjectionError, checkpoint, schema};
 
 /// Applies a scanned batch to a version, inside the caller's transaction.
@@ -17,28 +17,17 @@ pub(crate) async fn apply(
     topic: &Topic,
     scanned: Scanned,
 ) -> Result<(), ProjectionError> {
-    let Scanned {
-        accepted,
-        unreadable,
-        moves,
-    } = scanned;
+    let Scanned { events, moves } = scanned;
     if !checkpoint::advance(&mut *connection, projection.name, version, topic, &moves).await? {
         return Err(ProjectionError::Overtaken(projection.name));
     }
-    let keys = accepted
-        .iter()
-        .map(|(_, envelope)| envelope.aggregate.as_str().to_owned());
-    let already = parked_keys(&mut *connection, projection.name, version, keys.collect()).await?;
+    let keys = events.iter().map(Event::key).collect();
+    let already = parked_keys(&mut *connection, projection.name, version, keys).await?;
     let schema = schema(projection.name, version);
-    let mut parked = projection
+    let parked = projection
         .fold
-        .apply(&mut *connection, &schema, accepted, already)
+        .apply(&mut *connection, &schema, events, already)
         .await?;
-    parked.extend(
-        unreadable
-            .into_iter()
-            .map(|(stored, error)| Parked { stored, error }),
-    );
     park(&mut *connection, projection.name, version, &parked).await?;
     sqlx::query("SELECT pg_notify('daybook_checkpoints', $1)")
         .bind(projection.name)
@@ -52,17 +41,27 @@ async fn parked_keys(
     connection: &mut PgConnection,
     projection: &str,
     version: i32,
-    keys: Vec<String>,
-) -> Result<HashSet<String>, sqlx::Error> {
-    let parked: Vec<String> = sqlx::query_scalar(
-        "SELECT DISTINCT key FROM daybook.parked_events WHERE projection = $1 AND version = $2 AND key = ANY($3)",
+    keys: Vec<Key>,
+) -> Result<HashSet<Key>, sqlx::Error> {
+    let (partitions, keys): (Vec<i32>, Vec<String>) = keys
+        .into_iter()
+        .map(|(partition, key)| (partition.cast_signed(), key))
+        .unzip();
+    let parked: Vec<(i32, String)> = sqlx::query_as(
+        "SELECT DISTINCT partition, key FROM daybook.parked_events
+         WHERE projection = $1 AND version = $2
+           AND (partition, key) IN (SELECT * FROM UNNEST($3::integer[], $4::text[]))",
     )
     .bind(projection)
     .bind(version)
+    .bind(partitions)
     .bind(keys)
     .fetch_all(connection)
     .await?;
-    Ok(parked.into_iter().collect())
+    Ok(parked
+        .into_iter()
+        .map(|(partition, key)| (partition.cast_unsigned(), key))
+        .collect())
 }
 
 async fn park(

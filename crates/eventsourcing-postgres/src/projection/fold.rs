@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::marker::PhantomData;
 
 use async_trait::async_trait;
-use eventsourcing::codec::{self, Envelope};
+use eventsourcing::codec;
 use eventsourcing::projection::{Change, Counter, Row, Tally, View};
 use eventsourcing::record::Stored;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
 
+use super::scan::{Event, Key};
 use super::{ProjectionError, table};
 
 /// An event that could not be applied.
@@ -26,8 +27,8 @@ pub(crate) trait Fold: Send + Sync {
         &self,
         connection: &mut PgConnection,
         schema: &str,
-        events: Vec<(Stored, Envelope)>,
-        parked: HashSet<String>,
+        events: Vec<Event>,
+        parked: HashSet<Key>,
     ) -> Result<Vec<Parked>, ProjectionError>;
 }
 
@@ -68,27 +69,28 @@ impl<V: View> Fold for ViewFold<V> {
         &self,
         connection: &mut PgConnection,
         schema: &str,
-        events: Vec<(Stored, Envelope)>,
-        mut parked_keys: HashSet<String>,
+        events: Vec<Event>,
+        mut parked_keys: HashSet<Key>,
     ) -> Result<Vec<Parked>, ProjectionError> {
-        let keys: HashSet<String> = events
-            .iter()
-            .map(|(_, envelope)| envelope.aggregate.as_str().to_owned())
-            .collect();
+        let keys: HashSet<String> = events.iter().map(|event| event.key().1).collect();
         let mut rows = Self::load(&mut *connection, schema, keys.into_iter().collect()).await?;
         let mut touched: HashSet<String> = HashSet::new();
         let mut parked = Vec::new();
-        for (stored, envelope) in events {
-            let key = envelope.aggregate.as_str().to_owned();
-            if parked_keys.contains(&key) {
+        for event in events {
+            let place = event.key();
+            let Event { stored, headers } = event;
+            if parked_keys.contains(&place) {
                 parked.push(Parked {
                     stored,
                     error: BEHIND.to_owned(),
                 });
                 continue;
             }
-            let folded = codec::decode::<V::Event>(&stored, envelope)
-                .map_err(|error| error.to_string())
+            let key = place.1.clone();
+            let folded = headers
+                .and_then(|headers| {
+                    codec::decode::<V::Event>(&stored, headers).map_err(|error| error.to_string())
+                })
                 .and_then(|event| V::fold(rows.get(&key), &event).map_err(|error| error.to_string()));
             match folded {
                 Ok(Change::Keep) => {}
@@ -101,7 +103,7 @@ impl<V: View> Fold for ViewFold<V> {
                     touched.insert(key);
                 }
                 Err(error) => {
-                    parked_keys.insert(key);
+                    parked_keys.insert(place);
                     parked.push(Parked { stored, error });
                 }
             }
@@ -157,26 +159,29 @@ impl<T: Tally> Fold for TallyFold<T> {
         &self,
         connection: &mut PgConnection,
         schema: &str,
-        events: Vec<(Stored, Envelope)>,
-        mut parked_keys: HashSet<String>,
+        events: Vec<Event>,
+        mut parked_keys: HashSet<Key>,
     ) -> Result<Vec<Parked>, ProjectionError> {
         let mut sums = BTreeMap::new();
         let mut parked = Vec::new();
-        for (stored, envelope) in events {
-            let key = envelope.aggregate.as_str().to_owned();
-            if parked_keys.contains(&key) {
+        for event in events {
+            let place = event.key();
+            let Event { stored, headers } = event;
+            if parked_keys.contains(&place) {
                 parked.push(Parked {
                     stored,
                     error: BEHIND.to_owned(),
                 });
                 continue;
             }
-            let counted = codec::decode::<T::Event>(&stored, envelope)
-                .map_err(|error| error.to_string())
+            let counted = headers
+                .and_then(|headers| {
+                    codec::decode::<T::Event>(&stored, headers).map_err(|error| error.to_string())
+                })
                 .and_then(|event| T::count(&event).map_err(|error| error.to_string()))
                 .and_then(|counted| Self::add(&mut sums, counted));
             if let Err(error) = counted {
-                parked_keys.insert(key);
+                parked_keys.insert(place);
                 parked.push(Parked { stored, error });
             }
         }

@@ -11,13 +11,30 @@ use super::checkpoint::Checkpoint;
 /// What a stretch of log came to.
 #[derive(Default)]
 pub(crate) struct Scanned {
-    /// Accepted events in the log's order per partition, headers read.
-    pub(crate) accepted: Vec<(Stored, Envelope)>,
-    /// Records that cannot be read: `(record, why)`. No reader can judge them, so they are parked.
-    pub(crate) unreadable: Vec<(Stored, String)>,
+    /// What goes to the fold, in the log's order per partition.
+    pub(crate) events: Vec<Event>,
     /// Each partition that moved: before and after.
     pub(crate) moves: Vec<(u32, Checkpoint, Checkpoint)>,
 }
+
+/// A record for the fold: an accepted event with its headers, or why the record cannot be read. No
+/// reader can judge the latter, so it is parked, and in its place: what follows of its key waits.
+pub(crate) struct Event {
+    pub(crate) stored: Stored,
+    pub(crate) headers: Result<Envelope, String>,
+}
+
+impl Event {
+    /// Whose turn it is to wait when this is parked. A key belongs to one partition; the same text in
+    /// another one is another key.
+    pub(crate) fn key(&self) -> Key {
+        let key = String::from_utf8_lossy(&self.stored.record.key).replace('\0', "\u{fffd}");
+        (self.stored.at.partition, key)
+    }
+}
+
+/// Partition and key.
+pub(crate) type Key = (u32, String);
 
 /// Where a scan stands in each partition of its topic.
 pub(crate) struct Scan {
@@ -42,10 +59,16 @@ impl Scan {
                 Ok(parsed) => {
                     let verdict = checkpoint.rule.judge(parsed.claim());
                     if let (Verdict::Accepted, Parsed::Event(envelope)) = (verdict, parsed) {
-                        scanned.accepted.push((stored, envelope));
+                        scanned.events.push(Event {
+                            stored,
+                            headers: Ok(envelope),
+                        });
                     }
                 }
-                Err(corrupt) => scanned.unreadable.push((stored, corrupt.to_string())),
+                Err(corrupt) => scanned.events.push(Event {
+                    stored,
+                    headers: Err(corrupt.to_string()),
+                }),
             }
         }
         for (partition, after) in now {
