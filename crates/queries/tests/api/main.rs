@@ -313,7 +313,7 @@ async fn a_switch_of_versions_is_never_seen_half_done() {
         let started = Instant::now();
         while seen[1] < 50 || seen[2] < 50 {
             assert!(
-                started.elapsed() < Duration::from_secs(60),
+                started.elapsed() < Duration::from_mins(1),
                 "both versions are to be seen: {seen:?}"
             );
             let answer = shop.get("/v1/stock/A", &[]).await;
