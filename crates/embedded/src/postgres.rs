@@ -79,7 +79,7 @@ impl Postgres {
                 port,
                 "adopted the PostgreSQL that an earlier process left running"
             );
-            let adopted = Self {
+            let mut adopted = Self {
                 bin,
                 cluster,
                 port,
@@ -101,7 +101,7 @@ impl Postgres {
             child: Some(child),
             _lock: lock,
         };
-        server.wait_started(&log)?;
+        server.wait_ready(&log)?;
         Ok(server)
     }
 
@@ -163,7 +163,7 @@ impl Postgres {
         })
     }
 
-    fn wait_started(&mut self, log: &Path) -> Result<(), EmbeddedError> {
+    fn wait_ready(&mut self, log: &Path) -> Result<(), EmbeddedError> {
         let deadline = Instant::now() + START_TIMEOUT;
         while Instant::now() < deadline {
             if let Some(child) = &mut self.child
@@ -176,17 +176,6 @@ impl Postgres {
                     log: log.to_owned(),
                 });
             }
-            if Postmaster::running(&self.cluster).is_some_and(|postmaster| postmaster.ready) {
-                return Ok(());
-            }
-            sleep(POLL);
-        }
-        Err(not_ready(log))
-    }
-
-    fn wait_ready(&self, log: &Path) -> Result<(), EmbeddedError> {
-        let deadline = Instant::now() + START_TIMEOUT;
-        while Instant::now() < deadline {
             if Postmaster::running(&self.cluster).is_some_and(|postmaster| postmaster.ready) {
                 return Ok(());
             }

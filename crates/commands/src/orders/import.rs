@@ -1,10 +1,9 @@
 //! `POST /v1/orders/import`
 
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::Response;
 use domain::ids::InvoiceNo;
-use domain::order::{LINES_MAX, Line, Lines, OrderCommand, Sale};
+use domain::order::{Line, Lines, OrderCommand, Sale};
 use domain::text::Text;
 use http_kit::json::Json;
 use http_kit::problem::{Document, Problem};
@@ -64,16 +63,7 @@ impl Historical {
     pub(crate) fn invoice(self) -> Result<Invoice, Problem> {
         let currency = body::currency(&self.currency, "/currency")?;
         let (customer, country) = body::buyer(self.customer, Some(self.country))?;
-        if self.lines.len() > LINES_MAX {
-            let detail = format!("An invoice has at most {LINES_MAX} lines.");
-            return Err(Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "too_many_lines",
-                "A value breaks its limits",
-            )
-            .at("/lines")
-            .detail(detail));
-        }
+        Lines::check_count(self.lines.len()).map_err(invalid("/lines"))?;
         let line = |(index, line): (usize, &HistoricalLine)| {
             Ok(Line {
                 sku: body::sku(&line.sku, &format!("/lines/{index}/sku"))?,

@@ -73,10 +73,8 @@ pub(super) async fn place(
     caller.require_key()?;
     let currency = body::currency(&value.currency, "/currency")?;
     let (customer, country) = body::buyer(value.customer, value.country)?;
-    if value.lines.len() > domain::order::LINES_MAX {
-        // Said before any work on the lines.
-        return Err(too_many(value.lines.len()));
-    }
+    // Said before any work on the lines.
+    Lines::check_count(value.lines.len()).map_err(invalid("/lines"))?;
     if !api.prices.reached(&caller.asked, api.config.price_wait_max).await {
         return Err(prices_behind());
     }
@@ -145,19 +143,6 @@ impl Asked {
             unit_price: now,
         })
     }
-}
-
-fn too_many(count: usize) -> Problem {
-    let most = domain::order::LINES_MAX;
-    Problem::new(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        "too_many_lines",
-        "A value breaks its limits",
-    )
-    .at("/lines")
-    .detail(format!(
-        "An order has at most {most} lines, this one has {count}."
-    ))
 }
 
 fn prices_behind() -> Problem {

@@ -48,16 +48,7 @@ impl Lines {
     /// The lines, when they keep the limits (`empty_order`, `too_many_lines`, `amount_overflow`,
     /// `invalid_quantity`).
     pub fn new(lines: Vec<Line>) -> Result<Self, InvalidValue> {
-        if lines.is_empty() {
-            return Err(InvalidValue::new("empty_order", "an order has at least one line"));
-        }
-        if lines.len() > LINES_MAX {
-            let detail = format!(
-                "an order has at most {LINES_MAX} lines, this one has {}",
-                lines.len()
-            );
-            return Err(InvalidValue::new("too_many_lines", detail));
-        }
+        Self::check_count(lines.len())?;
         let sum = |sum: i64, line: &Line| sum.checked_add(line.unit_price.times(line.quantity)?);
         let overflow = || InvalidValue::new("amount_overflow", "the total is too large");
         let total = lines.iter().try_fold(0, sum).ok_or_else(overflow)?;
@@ -65,6 +56,19 @@ impl Lines {
             Quantity::new(units)?;
         }
         Ok(Self { lines, total })
+    }
+
+    /// Whether an order may have so many lines (`empty_order`, `too_many_lines`); for callers who want
+    /// to know before they look at each of them.
+    pub fn check_count(count: usize) -> Result<(), InvalidValue> {
+        if count == 0 {
+            return Err(InvalidValue::new("empty_order", "an order has at least one line"));
+        }
+        if count > LINES_MAX {
+            let detail = format!("an order has at most {LINES_MAX} lines, this one has {count}");
+            return Err(InvalidValue::new("too_many_lines", detail));
+        }
+        Ok(())
     }
 
     /// The lines as given.
