@@ -33,8 +33,7 @@ impl Default for Config {
     }
 }
 
-/// Where commands go, and what the API asks besides. Cheap to clone.
-#[derive(Clone)]
+/// Where commands go, and what the API asks besides.
 pub struct CommandApi {
     /// Products.
     pub products: Arc<dyn Dispatch<Product>>,
@@ -65,7 +64,7 @@ pub struct CommandApi {
 ))]
 struct Description;
 
-fn described() -> OpenApiRouter<CommandApi> {
+fn described() -> OpenApiRouter<Arc<CommandApi>> {
     OpenApiRouter::with_openapi(Description::openapi())
         .merge(products::router())
         .merge(stock::router())
@@ -76,7 +75,7 @@ fn described() -> OpenApiRouter<CommandApi> {
 /// The endpoints, bare: put `http_kit::conventions` around them.
 pub fn router(api: CommandApi) -> Router {
     let (router, _) = described().split_for_parts();
-    router.merge(internal::router()).with_state(api)
+    router.merge(internal::router()).with_state(Arc::new(api))
 }
 
 /// The API's description, as committed under `schemas/openapi/commands.json`.

@@ -37,26 +37,30 @@ pub fn path(service: &str) -> String {
     format!("/internal/v1/commands/{service}")
 }
 
-pub(crate) fn router() -> Router<CommandApi> {
+pub(crate) fn router() -> Router<Arc<CommandApi>> {
     Router::new()
         .route(
             &path(product::SERVICE),
-            post(async |State(api): State<CommandApi>, Json { value, .. }| {
-                execute(api.products, value).await
+            post(async |State(api): State<Arc<CommandApi>>, Json { value, .. }| {
+                execute(&*api.products, value).await
             }),
         )
         .route(
             &path(stock_item::SERVICE),
-            post(async |State(api): State<CommandApi>, Json { value, .. }| execute(api.stock, value).await),
+            post(async |State(api): State<Arc<CommandApi>>, Json { value, .. }| {
+                execute(&*api.stock, value).await
+            }),
         )
         .route(
             &path(order::SERVICE),
-            post(async |State(api): State<CommandApi>, Json { value, .. }| execute(api.orders, value).await),
+            post(async |State(api): State<Arc<CommandApi>>, Json { value, .. }| {
+                execute(&*api.orders, value).await
+            }),
         )
 }
 
 async fn execute<A: Aggregate>(
-    dispatch: Arc<dyn Dispatch<A>>,
+    dispatch: &dyn Dispatch<A>,
     forwarded: Forwarded<A::Command>,
 ) -> axum::Json<Answered<A::Refusal>>
 where

@@ -4,6 +4,8 @@ mod cancel;
 pub(crate) mod import;
 mod place;
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use domain::ids::OrderId;
 use domain::order::OrderCommand;
@@ -17,7 +19,7 @@ use crate::answer::{self, Made};
 use crate::api::CommandApi;
 use crate::failure;
 
-pub(crate) fn router() -> OpenApiRouter<CommandApi> {
+pub(crate) fn router() -> OpenApiRouter<Arc<CommandApi>> {
     OpenApiRouter::new()
         .routes(routes!(place::place))
         .routes(routes!(cancel::cancel))

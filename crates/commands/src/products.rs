@@ -5,6 +5,8 @@ mod publish;
 mod set_price;
 mod update_details;
 
+use std::sync::Arc;
+
 use domain::ids::ProductId;
 use domain::product::ProductCommand;
 use http_kit::problem::Problem;
@@ -16,7 +18,7 @@ use crate::api::CommandApi;
 use crate::failure;
 use crate::request::Caller;
 
-pub(crate) fn router() -> OpenApiRouter<CommandApi> {
+pub(crate) fn router() -> OpenApiRouter<Arc<CommandApi>> {
     OpenApiRouter::new()
         .routes(routes!(create::create))
         .routes(routes!(update_details::update_details))

@@ -30,10 +30,10 @@ pub(crate) struct Caller {
     target: String,
 }
 
-impl FromRequestParts<CommandApi> for Caller {
+impl FromRequestParts<Arc<CommandApi>> for Caller {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, api: &CommandApi) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<CommandApi>) -> Result<Self, Problem> {
         Ok(Self {
             key: IdempotencyKey::of(&parts.headers)?,
             if_match: IfMatch::of(&parts.headers)?,

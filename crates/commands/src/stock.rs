@@ -6,6 +6,8 @@ mod receive;
 mod release;
 mod reserve;
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use domain::ids::{OrderId, stock_of};
 use domain::sku::Sku;
@@ -21,7 +23,7 @@ use crate::api::CommandApi;
 use crate::failure::{self, invalid};
 use crate::request::Caller;
 
-pub(crate) fn router() -> OpenApiRouter<CommandApi> {
+pub(crate) fn router() -> OpenApiRouter<Arc<CommandApi>> {
     OpenApiRouter::new()
         .routes(routes!(receive::receive))
         .routes(routes!(adjust::adjust))

@@ -36,7 +36,9 @@ impl Aggregate for Order {
     fn decide(state: &OrderState, command: &OrderCommand) -> Result<OrderEvent, OrderRefusal> {
         use {OrderCommand as Command, OrderEvent as Event, OrderState as State};
         match (command, state) {
-            (Command::Place(sale), State::None) => Ok(Event::Placed(OrderPlaced { sale: sale.clone() })),
+            (Command::Place(sale), State::None) => Ok(Event::Placed(OrderPlaced {
+                sale: Arc::clone(sale),
+            })),
             (Command::PlaceMispriced(mispriced), State::None) => Err(mispriced.clone().into()),
             (
                 Command::Import {
@@ -46,7 +48,7 @@ impl Aggregate for Order {
                 },
                 State::None,
             ) => {
-                let (invoice, ordered_at, sale) = (invoice.clone(), *ordered_at, sale.clone());
+                let (invoice, ordered_at, sale) = (invoice.clone(), *ordered_at, Arc::clone(sale));
                 Ok(Event::Imported(OrderImported {
                     invoice,
                     ordered_at,
@@ -61,7 +63,7 @@ impl Aggregate for Order {
                 },
                 State::None,
             ) => {
-                let (invoice, ordered_at, sale) = (invoice.clone(), *ordered_at, sale.clone());
+                let (invoice, ordered_at, sale) = (invoice.clone(), *ordered_at, Arc::clone(sale));
                 Ok(Event::CreditNoteImported(CreditNoteImported {
                     invoice,
                     ordered_at,
@@ -77,7 +79,7 @@ impl Aggregate for Order {
             ) => Err(OrderRefusal::OrderExists),
             (_, State::None) => Err(OrderRefusal::OrderNotFound),
             (Command::Confirm, State::Placed(sale)) => Ok(Event::Confirmed(OrderConfirmed {
-                sale: Sale::clone(sale),
+                sale: Arc::clone(sale),
             })),
             (Command::Reject { reason }, State::Placed(sale)) => Ok(Event::Rejected(OrderRejected {
                 reason: reason.clone(),
@@ -85,7 +87,7 @@ impl Aggregate for Order {
             })),
             (Command::Confirm | Command::Reject { .. }, _) => Err(OrderRefusal::NotPlaced),
             (Command::Cancel { reason }, State::Placed(sale)) => {
-                let (reason, sale) = (reason.clone(), Sale::clone(sale));
+                let (reason, sale) = (reason.clone(), Arc::clone(sale));
                 Ok(Event::Cancelled(OrderCancelled {
                     reason,
                     from: CancelledFrom::Placed,
@@ -93,7 +95,7 @@ impl Aggregate for Order {
                 }))
             }
             (Command::Cancel { reason }, State::Confirmed(sale)) => {
-                let (reason, sale) = (reason.clone(), Sale::clone(sale));
+                let (reason, sale) = (reason.clone(), Arc::clone(sale));
                 Ok(Event::Cancelled(OrderCancelled {
                     reason,
                     from: CancelledFrom::Confirmed,
@@ -106,8 +108,8 @@ impl Aggregate for Order {
 
     fn evolve(state: &mut OrderState, event: &OrderEvent) {
         *state = match event {
-            OrderEvent::Placed(placed) => OrderState::Placed(Arc::new(placed.sale.clone())),
-            OrderEvent::Confirmed(confirmed) => OrderState::Confirmed(Arc::new(confirmed.sale.clone())),
+            OrderEvent::Placed(placed) => OrderState::Placed(Arc::clone(&placed.sale)),
+            OrderEvent::Confirmed(confirmed) => OrderState::Confirmed(Arc::clone(&confirmed.sale)),
             OrderEvent::Rejected(_) => OrderState::Rejected,
             OrderEvent::Cancelled(_) => OrderState::Cancelled,
             OrderEvent::Imported(_) => OrderState::Imported,

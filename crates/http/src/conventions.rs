@@ -1,24 +1,27 @@
 //! What happens around every endpoint of both APIs: request id and trace, the limit on requests at
 //! once, problems instead of bare statuses, a metric and a log line.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request};
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use eventsourcing::clock::Environment;
 use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
+use tower::{Service, layer};
 use tracing::Instrument;
 
 use crate::fallback;
-use crate::json::{self, BodyLimit};
-use crate::metrics;
+use crate::json;
+use crate::metrics::Requests;
 use crate::problem::{PROBLEM_JSON, Problem};
 use crate::trace::{REQUEST_ID, RequestContext};
 
@@ -45,59 +48,95 @@ impl Conventions {
     }
 }
 
-#[derive(Clone)]
+/// What all requests of one API share.
 struct Around {
     api: &'static str,
-    body_limit: BodyLimit,
-    permits: Arc<Semaphore>,
+    body_bytes_max: usize,
+    permits: Semaphore,
     environment: Arc<dyn Environment>,
+    requests: Requests,
+}
+
+/// What a request is given on its way in; one extension, because each costs an allocation.
+#[derive(Clone)]
+pub(crate) struct Given {
+    pub(crate) context: RequestContext,
+    pub(crate) body_bytes_max: usize,
 }
 
 /// Puts the conventions around `router`. Merge [`crate::health::router`] after it, so that probes are
 /// neither counted nor shed.
 pub fn apply(router: Router, conventions: Conventions, environment: Arc<dyn Environment>) -> Router {
-    let around = Around {
+    let around = Arc::new(Around {
         api: conventions.api,
-        body_limit: BodyLimit(conventions.body_bytes_max),
-        permits: Arc::new(Semaphore::new(conventions.requests_max)),
+        body_bytes_max: conventions.body_bytes_max,
+        permits: Semaphore::new(conventions.requests_max),
         environment,
-    };
+        requests: Requests::of(conventions.api),
+    });
     router
         .fallback(fallback::route_not_found)
         .method_not_allowed_fallback(fallback::method_not_allowed)
-        .layer(json::no_other_limit())
-        .layer(middleware::from_fn_with_state(around, surround))
+        .layer(layer::layer_fn(move |inner| Surround {
+            around: Arc::clone(&around),
+            inner,
+        }))
 }
 
-async fn surround(State(around): State<Around>, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let context = RequestContext::of(request.headers(), around.environment.as_ref());
-    let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    request.extensions_mut().insert(context.clone());
-    request.extensions_mut().insert(around.body_limit);
-    let span =
-        tracing::debug_span!("request", request_id = %context.request_id, trace = %context.traceparent);
-    let answered = answer(&around, request, next).instrument(span).await;
-    let response = finish(answered, &context);
-    let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-    report(
-        &around,
-        &method,
-        route,
-        response.status(),
-        started.elapsed(),
-        &context,
-    );
-    response
+/// The conventions around one endpoint. A service of its own and not a function for the framework to
+/// wrap: that boxes the endpoint anew for each request.
+#[derive(Clone)]
+struct Surround<S> {
+    around: Arc<Around>,
+    inner: S,
 }
 
-async fn answer(around: &Around, request: Request, next: Next) -> Response {
+impl<S> Service<Request> for Surround<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let started = Instant::now();
+        let around = Arc::clone(&self.around);
+        let context = RequestContext::of(request.headers(), around.environment.as_ref());
+        let method = request.method().clone();
+        let route = request.extensions().get::<MatchedPath>().cloned();
+        request.extensions_mut().insert(Given {
+            context: context.clone(),
+            body_bytes_max: around.body_bytes_max,
+        });
+        let span =
+            tracing::debug_span!("request", request_id = %context.request_id, trace = %context.traceparent);
+        let answering = self.inner.call(request);
+        Box::pin(async move {
+            let answered = answer(&around, answering).instrument(span).await;
+            let response = finish(answered, &context);
+            let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
+            let (status, took) = (response.status(), started.elapsed());
+            around.requests.record(&method, route, status, took);
+            report(around.api, &method, route, status, took, &context);
+            Ok(response)
+        })
+    }
+}
+
+/// The answer of the endpoint, which does nothing before it is first polled: so not at all when there
+/// are too many already.
+async fn answer(around: &Around, answering: impl Future<Output = Result<Response, Infallible>>) -> Response {
     let Ok(_permit) = around.permits.try_acquire() else {
         return Problem::overloaded().into_response();
     };
-    match AssertUnwindSafe(next.run(request)).catch_unwind().await {
-        Ok(response) => response,
+    match AssertUnwindSafe(answering).catch_unwind().await {
+        Ok(Ok(response)) => response,
         // The panic hook has told the log; the client gets an answer and other requests live on.
         Err(_) => Problem::internal().into_response(),
     }
@@ -137,15 +176,14 @@ fn kept(headers: &HeaderMap) -> HeaderMap {
 }
 
 fn report(
-    around: &Around,
+    api: &str,
     method: &Method,
     route: &str,
     status: StatusCode,
     took: Duration,
     context: &RequestContext,
 ) {
-    metrics::request(around.api, method, route, status, took);
-    let (api, status, id) = (around.api, status.as_u16(), &context.request_id);
+    let (status, id) = (status.as_u16(), &context.request_id);
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     match status {
         503 => tracing::warn!(api, %method, route, status, micros, request_id = %id, "request not served"),

@@ -3,28 +3,25 @@
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::extract::{DefaultBodyLimit, FromRequest, Request};
+use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
+use crate::conventions::Given;
 use crate::problem::Problem;
 
 /// The deepest nesting of arrays and objects in a body.
 pub const JSON_DEPTH_MAX: usize = 32;
-/// The largest body unless [`BodyLimit`] says otherwise, in bytes.
+/// The largest body unless [`crate::conventions::Conventions`] say otherwise, in bytes.
 pub const BODY_BYTES_MAX: usize = 1024 * 1024;
 /// How long a body may take to arrive.
 pub const BODY_READ_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of a body over the limit is read and thrown away, so that the client, still sending,
 /// gets the answer and not a reset connection. In multiples of the limit.
 const DISCARDED_MULTIPLE: usize = 4;
-
-/// A request extension that sets the largest body, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BodyLimit(pub usize);
 
 /// A JSON body of the shape `T`, which should refuse unknown fields (`#[serde(deny_unknown_fields)]`).
 ///
@@ -44,17 +41,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         require_json(request.headers())?;
-        let limit = request.extensions().get::<BodyLimit>();
-        let limit = limit.map_or(BODY_BYTES_MAX, |limit| limit.0);
+        let given = request.extensions().get::<Given>();
+        let limit = given.map_or(BODY_BYTES_MAX, |given| given.body_bytes_max);
         let raw = read(request.into_body(), limit).await?;
         let value = parse(&raw)?;
         Ok(Self { value, raw })
     }
-}
-
-/// Switches off the framework's own limit: [`Json`] has one, with a problem of ours.
-pub(crate) fn no_other_limit() -> DefaultBodyLimit {
-    DefaultBodyLimit::disable()
 }
 
 fn require_json(headers: &HeaderMap) -> Result<(), Problem> {

@@ -1,10 +1,12 @@
 //! Every metric of the product, with its unit, in one place. The crates below HTTP record under the
 //! same names; [`describe`] tells Prometheus what they mean.
 
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
+use metrics::{Histogram, Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 /// Histogram, seconds: a request, by `api`, `method`, `route` and `status`.
@@ -96,14 +98,43 @@ pub fn describe() {
     );
 }
 
-pub(crate) fn request(api: &'static str, method: &Method, route: &str, status: StatusCode, took: Duration) {
-    let labels = [
-        ("api", metrics::SharedString::const_str(api)),
-        ("method", metrics::SharedString::const_str(method_label(method))),
-        ("route", metrics::SharedString::from(route.to_owned())),
-        ("status", metrics::SharedString::from(status.as_str().to_owned())),
-    ];
-    metrics::histogram!(HTTP_REQUEST_SECONDS, &labels).record(took.as_secs_f64());
+/// [`HTTP_REQUEST_SECONDS`] of one API. A handle is looked up in the recorder once, not per request:
+/// that allocates each label.
+pub(crate) struct Requests {
+    api: &'static str,
+    known: RwLock<HashMap<String, OfRoute>>,
+}
+
+/// The handles of one route, by method and status.
+type OfRoute = HashMap<(&'static str, StatusCode), Histogram>;
+
+impl Requests {
+    /// Of the API called `api`. The recorder must be installed before the first request.
+    pub(crate) fn of(api: &'static str) -> Self {
+        let known = RwLock::default();
+        Self { api, known }
+    }
+
+    /// `route` is a pattern, so there are not more handles than routes × methods × statuses.
+    pub(crate) fn record(&self, method: &Method, route: &str, status: StatusCode, took: Duration) {
+        let (method, seconds) = (method_label(method), took.as_secs_f64());
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(histogram) = known.get(route).and_then(|of| of.get(&(method, status))) {
+            return histogram.record(seconds);
+        }
+        drop(known);
+        let histogram = metrics::histogram!(
+            HTTP_REQUEST_SECONDS,
+            "api" => self.api,
+            "method" => method,
+            "route" => route.to_owned(),
+            "status" => status.as_str().to_owned(),
+        );
+        histogram.record(seconds);
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let of_route = known.entry(route.to_owned()).or_default();
+        of_route.insert((method, status), histogram);
+    }
 }
 
 /// A client may invent methods; metrics must not grow with them.
@@ -131,16 +162,18 @@ mod tests {
         metrics::with_local_recorder(&recorder, || {
             describe();
             let strange = Method::from_bytes(b"BREW").expect("a method");
-            request(
-                "queries",
-                &strange,
-                "/v1/orders/{id}",
-                StatusCode::OK,
-                Duration::from_millis(3),
-            );
+            let requests = Requests::of("queries");
+            for _ in 0..2 {
+                requests.record(
+                    &strange,
+                    "/v1/orders/{id}",
+                    StatusCode::OK,
+                    Duration::from_millis(3),
+                );
+            }
         });
         let text = handle.render();
-        let bucket = r#"daybook_http_request_seconds_bucket{api="queries",method="other",route="/v1/orders/{id}",status="200",le="0.005"} 1"#;
+        let bucket = r#"daybook_http_request_seconds_bucket{api="queries",method="other",route="/v1/orders/{id}",status="200",le="0.005"} 2"#;
         assert!(text.contains(bucket), "{text}");
     }
 }

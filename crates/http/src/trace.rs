@@ -9,7 +9,9 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 use eventsourcing::clock::Environment;
 use thiserror::Error;
+use uuid::Uuid;
 
+use crate::conventions::Given;
 use crate::problem::Problem;
 
 /// Names the request; taken from the client where sane, else drawn.
@@ -33,7 +35,14 @@ impl RequestContext {
     pub fn of(headers: &HeaderMap, environment: &dyn Environment) -> Self {
         let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
         let request_id = given.filter(|id| is_sane(id)).map_or_else(
-            || Arc::from(environment.fresh().simple().to_string()),
+            || {
+                Arc::from(
+                    &*environment
+                        .fresh()
+                        .simple()
+                        .encode_lower(&mut Uuid::encode_buffer()),
+                )
+            },
             Arc::<str>::from,
         );
         let span = environment.fresh();
@@ -67,8 +76,8 @@ impl<S: Send + Sync> FromRequestParts<S> for RequestContext {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         parts
             .extensions
-            .get::<Self>()
-            .cloned()
+            .get::<Given>()
+            .map(|given| given.context.clone())
             .ok_or_else(Problem::internal)
     }
 }

@@ -1,5 +1,7 @@
 //! The folds, pure.
 
+use std::sync::Arc;
+
 use domain::order::{
     CancelledFrom, Line, Lines, OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, Sale,
 };
@@ -40,19 +42,19 @@ fn recorded<E>(aggregate: &str, sequence: u64, event: E) -> Recorded<E> {
     }
 }
 
-fn sale() -> Sale {
+fn sale() -> Arc<Sale> {
     let line = |sku: &str, quantity: i64, unit_price: i64| Line {
         sku: domain::sku::Sku::new(sku).expect("valid"),
         quantity: domain::quantity::Quantity::new(quantity).expect("valid"),
         unit_price: domain::money::Price::new(unit_price).expect("valid"),
     };
     let lines = Lines::new(vec![line("A", 2, 100), line("B", 1, 50), line("A", 1, 90)]).expect("valid");
-    Sale {
+    Arc::new(Sale {
         customer: None,
         country: None,
         currency: "EUR".parse().expect("known"),
         lines,
-    }
+    })
 }
 
 #[test]

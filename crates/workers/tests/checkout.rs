@@ -172,7 +172,7 @@ impl Shop {
         until_accepted(
             &self.orders,
             order.aggregate(),
-            OrderCommand::Place(sale),
+            OrderCommand::Place(Arc::new(sale)),
             &format!("place {number}"),
         )
         .await;

@@ -1,5 +1,7 @@
 //! `POST /v1/credit-notes/import`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use domain::order::OrderCommand;
@@ -28,7 +30,7 @@ use crate::request::Caller;
     )
 )]
 pub(super) async fn import(
-    State(api): State<CommandApi>,
+    State(api): State<Arc<CommandApi>>,
     caller: Caller,
     Json { value, raw }: Json<Historical>,
 ) -> Result<Response, Problem> {

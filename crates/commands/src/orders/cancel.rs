@@ -1,5 +1,7 @@
 //! `POST /v1/orders/{id}/cancel`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use domain::ids::OrderId;
@@ -42,7 +44,7 @@ pub(super) struct CancelOrder {
     )
 )]
 pub(super) async fn cancel(
-    State(api): State<CommandApi>,
+    State(api): State<Arc<CommandApi>>,
     Path(id): Path<String>,
     caller: Caller,
     Json { value, raw }: Json<CancelOrder>,

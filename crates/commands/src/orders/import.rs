@@ -1,5 +1,7 @@
 //! `POST /v1/orders/import`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use domain::ids::InvoiceNo;
@@ -56,7 +58,7 @@ pub(crate) struct HistoricalLine {
 pub(crate) struct Invoice {
     pub(crate) number: InvoiceNo,
     pub(crate) at: OffsetDateTime,
-    pub(crate) sale: Sale,
+    pub(crate) sale: Arc<Sale>,
 }
 
 impl Historical {
@@ -84,12 +86,12 @@ impl Historical {
         Ok(Invoice {
             number,
             at: self.ordered_at,
-            sale: Sale {
+            sale: Arc::new(Sale {
                 customer,
                 country,
                 currency,
                 lines,
-            },
+            }),
         })
     }
 }
@@ -110,7 +112,7 @@ impl Historical {
     )
 )]
 pub(super) async fn import(
-    State(api): State<CommandApi>,
+    State(api): State<Arc<CommandApi>>,
     caller: Caller,
     Json { value, raw }: Json<Historical>,
 ) -> Result<Response, Problem> {

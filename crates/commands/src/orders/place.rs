@@ -1,5 +1,7 @@
 //! `POST /v1/orders`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -66,7 +68,7 @@ pub(super) struct PlacedLine {
     )
 )]
 pub(super) async fn place(
-    State(api): State<CommandApi>,
+    State(api): State<Arc<CommandApi>>,
     caller: Caller,
     Json { value, raw }: Json<PlaceOrder>,
 ) -> Result<Response, Problem> {
@@ -93,12 +95,12 @@ pub(super) async fn place(
     let command = match priced.collect::<Result<Vec<_>, _>>() {
         Ok(lines) => {
             let lines = Lines::new(lines).map_err(invalid("/lines"))?;
-            OrderCommand::Place(Sale {
+            OrderCommand::Place(Arc::new(Sale {
                 customer,
                 country,
                 currency,
                 lines,
-            })
+            }))
         }
         Err(mispriced) => OrderCommand::PlaceMispriced(mispriced),
     };

@@ -1,5 +1,7 @@
 //! `POST /v1/products`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use domain::ids::ProductId;
@@ -51,7 +53,7 @@ pub(super) struct CreateProduct {
     )
 )]
 pub(super) async fn create(
-    State(api): State<CommandApi>,
+    State(api): State<Arc<CommandApi>>,
     caller: Caller,
     Json { value, raw }: Json<CreateProduct>,
 ) -> Result<Response, Problem> {

@@ -1,5 +1,7 @@
 //! `POST /v1/products/{id}/publish`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use domain::product::ProductCommand;
@@ -27,7 +29,7 @@ use crate::request::Caller;
     )
 )]
 pub(super) async fn publish(
-    State(api): State<CommandApi>,
+    State(api): State<Arc<CommandApi>>,
     Path(id): Path<String>,
     caller: Caller,
 ) -> Result<Response, Problem> {

@@ -1,5 +1,7 @@
 //! `POST /v1/products/{id}/price`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use domain::product::ProductCommand;
@@ -39,7 +41,7 @@ pub(super) struct SetPrice {
     )
 )]
 pub(super) async fn set_price(
-    State(api): State<CommandApi>,
+    State(api): State<Arc<CommandApi>>,
     Path(id): Path<String>,
     caller: Caller,
     Json { value, raw }: Json<SetPrice>,

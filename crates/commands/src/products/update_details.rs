@@ -1,5 +1,7 @@
 //! `PATCH /v1/products/{id}`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use domain::product::{Details, ProductCommand};
@@ -49,7 +51,7 @@ pub(super) struct UpdateDetails {
     )
 )]
 pub(super) async fn update_details(
-    State(api): State<CommandApi>,
+    State(api): State<Arc<CommandApi>>,
     Path(id): Path<String>,
     caller: Caller,
     Json { value, raw }: Json<UpdateDetails>,

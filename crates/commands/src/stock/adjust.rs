@@ -1,5 +1,7 @@
 //! `POST /v1/stock/{sku}/adjust`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use domain::stock_item::StockCommand;
@@ -42,7 +44,7 @@ pub(super) struct AdjustStock {
     )
 )]
 pub(super) async fn adjust(
-    State(api): State<CommandApi>,
+    State(api): State<Arc<CommandApi>>,
     Path(sku): Path<String>,
     caller: Caller,
     Json { value, raw }: Json<AdjustStock>,

@@ -1,5 +1,7 @@
 //! `POST /v1/stock/{sku}/confirm`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use domain::stock_item::StockCommand;
@@ -29,7 +31,7 @@ use crate::request::Caller;
     )
 )]
 pub(super) async fn confirm(
-    State(api): State<CommandApi>,
+    State(api): State<Arc<CommandApi>>,
     Path(sku): Path<String>,
     caller: Caller,
     Json { value, raw }: Json<OfOrder>,

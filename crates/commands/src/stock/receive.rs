@@ -1,5 +1,7 @@
 //! `POST /v1/stock/{sku}/receive`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use domain::stock_item::StockCommand;
@@ -39,7 +41,7 @@ pub(super) struct ReceiveStock {
     )
 )]
 pub(super) async fn receive(
-    State(api): State<CommandApi>,
+    State(api): State<Arc<CommandApi>>,
     Path(sku): Path<String>,
     caller: Caller,
     Json { value, raw }: Json<ReceiveStock>,

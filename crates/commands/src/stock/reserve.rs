@@ -1,5 +1,7 @@
 //! `POST /v1/stock/{sku}/reserve`
 
+use std::sync::Arc;
+
 use axum::extract::State;
 use axum::response::Response;
 use domain::stock_item::StockCommand;
@@ -41,7 +43,7 @@ pub(super) struct ReserveStock {
     )
 )]
 pub(super) async fn reserve(
-    State(api): State<CommandApi>,
+    State(api): State<Arc<CommandApi>>,
     Path(sku): Path<String>,
     caller: Caller,
     Json { value, raw }: Json<ReserveStock>,

@@ -1,5 +1,7 @@
 //! The process against real aggregates in memory, with crashes and repeats in any order.
 
+use std::sync::Arc;
+
 use std::collections::BTreeMap;
 
 use eventsourcing::aggregate::Aggregate;
@@ -72,19 +74,19 @@ fn sku(number: u8) -> Sku {
     Sku::new(format!("SKU-{number}")).expect("valid")
 }
 
-fn sale(wanted: &[(u8, i64)]) -> Sale {
+fn sale(wanted: &[(u8, i64)]) -> Arc<Sale> {
     let line = |(number, units): &(u8, i64)| Line {
         sku: sku(*number),
         quantity: Quantity::new(*units).expect("valid"),
         unit_price: Price::new(1).expect("valid"),
     };
     let lines = Lines::new(wanted.iter().map(line).collect()).expect("valid");
-    Sale {
+    Arc::new(Sale {
         customer: None,
         country: None,
         currency: "EUR".parse().expect("known"),
         lines,
-    }
+    })
 }
 
 proptest! {

@@ -1,5 +1,7 @@
 //! What can be asked of an order.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -15,7 +17,7 @@ use crate::text::Label;
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum OrderCommand {
     /// A customer orders; the prices are looked up already.
-    Place(Sale),
+    Place(Arc<Sale>),
     /// A customer orders, but a price does not stand. Refused, unless it repeats an order that was
     /// placed when it did: only the order's memory of commands can tell, so the order is asked.
     PlaceMispriced(Mispriced),
@@ -39,7 +41,7 @@ pub enum OrderCommand {
         #[serde(with = "time::serde::rfc3339")]
         ordered_at: OffsetDateTime,
         /// What.
-        sale: Sale,
+        sale: Arc<Sale>,
     },
     /// A credit note of the past; its quantities are what was given back.
     ImportCreditNote {
@@ -49,7 +51,7 @@ pub enum OrderCommand {
         #[serde(with = "time::serde::rfc3339")]
         ordered_at: OffsetDateTime,
         /// What.
-        sale: Sale,
+        sale: Arc<Sale>,
     },
 }
 
@@ -72,6 +74,8 @@ pub enum Mispriced {
 }
 
 /// Who buys what: the part that all orders share.
+//
+// Behind an `Arc` wherever it goes, so that command, event and state of one order are one copy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sale {

@@ -1,6 +1,8 @@
 //! What can have happened to an order. Each event carries what its readers need, so that processes
 //! and counters need no memory of earlier ones.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -36,7 +38,7 @@ events! {
 #[serde(deny_unknown_fields)]
 pub struct OrderPlaced {
     /// Who ordered what.
-    pub sale: Sale,
+    pub sale: Arc<Sale>,
 }
 
 /// Everything is reserved: it is a sale.
@@ -44,7 +46,7 @@ pub struct OrderPlaced {
 #[serde(deny_unknown_fields)]
 pub struct OrderConfirmed {
     /// Who ordered what.
-    pub sale: Sale,
+    pub sale: Arc<Sale>,
 }
 
 /// It cannot be fulfilled.
@@ -88,7 +90,7 @@ pub struct OrderCancelled {
     /// Whether it was a sale already.
     pub from: CancelledFrom,
     /// What is to be released, and taken back where it was a sale.
-    pub sale: Sale,
+    pub sale: Arc<Sale>,
 }
 
 /// An order of the past.
@@ -102,7 +104,7 @@ pub struct OrderImported {
     #[schemars(with = "String")]
     pub ordered_at: OffsetDateTime,
     /// Who ordered what.
-    pub sale: Sale,
+    pub sale: Arc<Sale>,
 }
 
 /// A credit note of the past.
@@ -116,5 +118,5 @@ pub struct CreditNoteImported {
     #[schemars(with = "String")]
     pub ordered_at: OffsetDateTime,
     /// Who gave back what; quantities are positive.
-    pub sale: Sale,
+    pub sale: Arc<Sale>,
 }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use eventsourcing::given::given;
 
 use super::*;
@@ -14,13 +16,13 @@ fn line(sku: &str, quantity: i64, unit_price: i64) -> Line {
     }
 }
 
-fn sale() -> Sale {
-    Sale {
+fn sale() -> Arc<Sale> {
+    Arc::new(Sale {
         customer: None,
         country: None,
         currency: "EUR".parse().expect("known"),
         lines: Lines::new(vec![line("B", 1, 100), line("A", 2, 250), line("B", 3, 90)]).expect("valid"),
-    }
+    })
 }
 
 fn placed() -> OrderEvent {

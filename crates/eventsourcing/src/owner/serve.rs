@@ -70,6 +70,8 @@ impl<A: Aggregate> Partition<A> {
                 message = self.inbox.recv(), if open => {
                     let Some(message) = message else { return Ok(Ended::Released) };
                     self.take(message, &mut flight, &mut deciding);
+                    // Whoever is about to send does so first: one turn for many commands, not one each.
+                    tokio::task::yield_now().await;
                     while self.has_room(&deciding) {
                         let Ok(message) = self.inbox.try_recv() else { break };
                         self.take(message, &mut flight, &mut deciding);

@@ -3,14 +3,12 @@
 use std::future::poll_fn;
 
 use axum::Router;
-use axum::body::Body;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tower::ServiceExt;
 
 /// Written by hand: hyper closes the connection without a word. It ends with the connection, so it needs
 /// no length.
@@ -26,8 +24,7 @@ pub(super) async fn run(
     router: Router,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let service = router.map_request(|request: hyper::Request<hyper::body::Incoming>| request.map(Body::new));
-    let mut connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let mut connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut told = false;
     let outcome = loop {
         tokio::select! {
