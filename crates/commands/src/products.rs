@@ -7,6 +7,7 @@ mod update_details;
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use domain::ids::ProductId;
 use domain::product::ProductCommand;
 use http_kit::problem::Problem;
@@ -37,7 +38,7 @@ async fn execute(
     id: ProductId,
     command: ProductCommand,
     made: Made,
-    raw: &[u8],
+    raw: Bytes,
 ) -> Result<axum::response::Response, Problem> {
     let aggregate = id.aggregate();
     let prefer = caller.prefer;

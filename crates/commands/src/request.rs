@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use eventsourcing::command::Context;
@@ -61,16 +62,17 @@ impl Caller {
     }
 
     /// The command's context. A key is scoped to its client and to `scope`: the aggregate, or what the
-    /// command creates.
-    pub(crate) fn context(self, api: &CommandApi, scope: &str, raw: &[u8]) -> Context {
+    /// command creates. Takes the body for good: while it lives, the connection cannot reuse its buffer.
+    pub(crate) fn context(self, api: &CommandApi, scope: &str, raw: Bytes) -> Context {
         let (id, digest) = match &self.key {
             Some(key) => {
                 let id = CommandId::of_key(CLIENT, &format!("{scope}\n{}", key.as_str()));
-                (id, Digest::of(&[self.target.as_bytes(), raw].concat()))
+                (id, Digest::of(&[self.target.as_bytes(), &raw]))
             }
             // A fresh id never meets a repeat, so there is nothing to compare.
             None => (CommandId(api.environment.fresh()), Digest::default()),
         };
+        drop(raw);
         Context {
             id,
             digest,

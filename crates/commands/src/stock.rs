@@ -8,6 +8,7 @@ mod reserve;
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::response::Response;
 use domain::ids::{OrderId, stock_of};
 use domain::sku::Sku;
@@ -49,7 +50,7 @@ async fn execute(
     caller: Caller,
     sku: &str,
     command: StockCommand,
-    raw: &[u8],
+    raw: Bytes,
 ) -> Result<Response, Problem> {
     let sku = Sku::new(sku).map_err(invalid("sku"))?;
     let aggregate = stock_of(&sku);

@@ -170,11 +170,11 @@ impl CommandId {
 pub struct Digest(pub u64);
 
 impl Digest {
-    /// The digest of a request's bytes.
+    /// The digest of a request's bytes, given in parts: where one ends and the next begins does not count.
     #[must_use]
-    pub fn of(bytes: &[u8]) -> Self {
+    pub fn of(parts: &[&[u8]]) -> Self {
         use sha2::{Digest as _, Sha256};
-        let hash = Sha256::digest(bytes);
+        let hash = parts.iter().fold(Sha256::new(), Sha256::chain_update).finalize();
         let mut first = [0; 8];
         first.copy_from_slice(&hash[..8]);
         Self(u64::from_be_bytes(first))

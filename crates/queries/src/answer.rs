@@ -6,49 +6,108 @@ use axum::http::{HeaderValue, Uri};
 use axum::response::Response;
 use eventsourcing::ids::{Digest, Sequence};
 use eventsourcing::position::Positions;
-use http_kit::page::Page;
+use http_kit::page::{self, Page};
 use http_kit::position::{self, DAYBOOK_POSITION};
 use http_kit::precondition::{IfNoneMatch, etag};
 use http_kit::problem::Problem;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sqlx::postgres::PgRow;
 
-use crate::reads::Snapshot;
+use crate::reads::{ReadModel, Reads, Snapshot, Statement};
 
-/// The one thing read, under the `ETag` its commands take as `If-Match`; or 404 `code`.
-pub(crate) fn one<T: Serialize>(
-    snapshot: Snapshot<T>,
-    known: &IfNoneMatch,
-    code: &'static str,
-    sequence: impl Fn(&T) -> i64,
-) -> Result<Response, Problem> {
-    let Snapshot { rows, shown } = snapshot;
-    let Some(thing) = rows.into_iter().next() else {
-        let missing = Problem::not_found(code);
-        return Err(if shown.is_empty() {
-            missing
-        } else {
-            missing.header(DAYBOOK_POSITION, position::header(&shown))
-        });
-    };
-    let sequence = u64::try_from(sequence(&thing)).map_err(|_| Problem::internal())?;
-    let answer = known.answer(etag(Sequence(sequence)), Json(thing));
-    Ok(showing(answer, &shown))
+/// One thing of a resource.
+pub(crate) struct One<T> {
+    /// Where it is shown.
+    pub(crate) model: ReadModel,
+    /// Its columns.
+    pub(crate) columns: &'static str,
+    /// The condition that finds it, as in `id =`.
+    pub(crate) by: &'static str,
+    /// Of its row.
+    pub(crate) decode: fn(&PgRow) -> Result<T, sqlx::Error>,
+    /// Its `ETag`, which its commands take as `If-Match`.
+    pub(crate) sequence: fn(&T) -> i64,
+    /// The 404 when it is not there.
+    pub(crate) missing: &'static str,
 }
 
-/// A page of what was read, under an `ETag` of its content.
-pub(crate) fn page<T: Serialize, K: Serialize>(
-    snapshot: Snapshot<T>,
-    known: &IfNoneMatch,
-    uri: &Uri,
-    limit: u32,
-    key: impl Fn(&T) -> K,
-) -> Result<Response, Problem> {
-    let page = Page::cut(snapshot.rows, limit, key);
-    let content = serde_json::to_vec(&page).map_err(|_| Problem::internal())?;
-    let tag = format!("W/\"{:016x}\"", Digest::of(&content).0);
-    let tag = HeaderValue::try_from(tag).map_err(|_| Problem::internal())?;
-    let answer = known.answer(tag, page.answer(uri));
-    Ok(showing(answer, &snapshot.shown))
+impl<T: Serialize> One<T> {
+    /// Reads the thing with this id and answers with it.
+    pub(crate) async fn answer(
+        &self,
+        reads: &Reads,
+        asked: &Positions,
+        known: &IfNoneMatch,
+        id: &str,
+    ) -> Result<Response, Problem> {
+        let statement = || Statement::of(self.model, self.columns).filter(self.by, Some(id.to_owned()));
+        let Snapshot { rows, shown } = reads.read(self.model, asked, statement, self.decode).await?;
+        let Some(thing) = rows.into_iter().next() else {
+            let missing = Problem::not_found(self.missing);
+            return Err(if shown.is_empty() {
+                missing
+            } else {
+                missing.header(DAYBOOK_POSITION, position::header(&shown))
+            });
+        };
+        let sequence = u64::try_from((self.sequence)(&thing)).map_err(|_| Problem::internal())?;
+        let answer = known.answer(etag(Sequence(sequence)), Json(thing));
+        Ok(showing(answer, &shown))
+    }
+}
+
+/// What a client says of the page it wants.
+pub(crate) struct Wanted<'a> {
+    /// Rows.
+    pub(crate) limit: Option<u32>,
+    /// The cursor of the page before.
+    pub(crate) after: Option<&'a str>,
+    /// At least this position.
+    pub(crate) asked: &'a Positions,
+    /// What it has already.
+    pub(crate) known: &'a IfNoneMatch,
+    /// What it asked for, for the link to the next page.
+    pub(crate) uri: &'a Uri,
+}
+
+/// A list of a resource, in the order of the key `K`.
+pub(crate) struct List<T, K> {
+    /// Where it is shown.
+    pub(crate) model: ReadModel,
+    /// A row's columns.
+    pub(crate) columns: &'static str,
+    /// The order, as in `placed_at DESC, id DESC`.
+    pub(crate) order: &'static str,
+    /// Of a row.
+    pub(crate) decode: fn(&PgRow) -> Result<T, sqlx::Error>,
+    /// Where a row lies in the order.
+    pub(crate) key: fn(&T) -> K,
+}
+
+impl<T: Serialize, K: Serialize + DeserializeOwned> List<T, K> {
+    /// Reads the page that is wanted, of rows that `narrow` keeps beyond the cursor's key, and answers
+    /// with it under an `ETag` of its content.
+    pub(crate) async fn answer(
+        &self,
+        reads: &Reads,
+        wanted: Wanted<'_>,
+        narrow: impl Fn(Statement, Option<&K>) -> Statement,
+    ) -> Result<Response, Problem> {
+        let limit = page::limit(wanted.limit)?;
+        let after: Option<K> = page::after(wanted.after)?;
+        let statement =
+            || narrow(Statement::of(self.model, self.columns), after.as_ref()).page(self.order, limit);
+        let Snapshot { rows, shown } = reads
+            .read(self.model, wanted.asked, statement, self.decode)
+            .await?;
+        let page = Page::cut(rows, limit, self.key);
+        let content = serde_json::to_vec(&page).map_err(|_| Problem::internal())?;
+        let tag = format!("W/\"{:016x}\"", Digest::of(&[&content]).0);
+        let tag = HeaderValue::try_from(tag).map_err(|_| Problem::internal())?;
+        let answer = wanted.known.answer(tag, page.answer(wanted.uri));
+        Ok(showing(answer, &shown))
+    }
 }
 
 fn showing(mut response: Response, shown: &Positions) -> Response {

@@ -81,7 +81,7 @@ fn context(cause: &Recorded<OrderEvent>, step: &str, target: &AggregateId) -> Co
         id,
         // Of the id and not of the content: a repeat may find other numbers (units available, for
         // one) and is still the same command.
-        digest: Digest::of(id.0.as_bytes()),
+        digest: Digest::of(&[id.0.as_bytes()]),
         expected: Expected::Any,
         correlation: cause.meta.correlation.clone(),
         causation: Some(cause.id()),

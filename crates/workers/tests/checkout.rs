@@ -238,7 +238,7 @@ where
 {
     let context = Context {
         id: CommandId::of_key("test", key),
-        digest: Digest::of(key.as_bytes()),
+        digest: Digest::of(&[key.as_bytes()]),
         expected: Expected::Any,
         correlation: key.into(),
         causation: None,

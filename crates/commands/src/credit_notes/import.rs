@@ -37,7 +37,7 @@ pub(super) async fn import(
     caller.require_key()?;
     let Invoice { number, at, sale } = value.invoice()?;
     let prefer = caller.prefer;
-    let context = caller.context(&api, NEW, &raw);
+    let context = caller.context(&api, NEW, raw);
     let command = OrderCommand::ImportCreditNote {
         invoice: number,
         ordered_at: at,

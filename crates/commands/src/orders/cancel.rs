@@ -52,7 +52,7 @@ pub(super) async fn cancel(
     let id: OrderId = id.parse().map_err(|_| Problem::not_found("order_not_found"))?;
     let reason = Text::new(value.reason).map_err(invalid("/reason"))?;
     let prefer = caller.prefer;
-    let context = caller.context(&api, id.aggregate().as_str(), &raw);
+    let context = caller.context(&api, id.aggregate().as_str(), raw);
     super::execute(
         &api,
         prefer,

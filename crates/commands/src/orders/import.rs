@@ -119,7 +119,7 @@ pub(super) async fn import(
     caller.require_key()?;
     let Invoice { number, at, sale } = value.invoice()?;
     let prefer = caller.prefer;
-    let context = caller.context(&api, super::NEW, &raw);
+    let context = caller.context(&api, super::NEW, raw);
     let command = OrderCommand::Import {
         invoice: number,
         ordered_at: at,

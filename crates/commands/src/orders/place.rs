@@ -105,7 +105,7 @@ pub(super) async fn place(
         Err(mispriced) => OrderCommand::PlaceMispriced(mispriced),
     };
     let prefer = caller.prefer;
-    let context = caller.context(&api, super::NEW, &raw);
+    let context = caller.context(&api, super::NEW, raw);
     super::create(&api, prefer, context, command).await
 }
 

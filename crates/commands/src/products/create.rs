@@ -66,5 +66,5 @@ pub(super) async fn create(
     let id = ProductId::of_sku(&sku);
     let name = Text::new(value.name).map_err(invalid("/name"))?;
     let command = ProductCommand::Create { sku, name, details };
-    super::execute(&api, caller, id, command, Made::New, &raw).await
+    super::execute(&api, caller, id, command, Made::New, raw).await
 }

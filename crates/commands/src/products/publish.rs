@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
 use domain::product::ProductCommand;
@@ -34,5 +35,13 @@ pub(super) async fn publish(
     caller: Caller,
 ) -> Result<Response, Problem> {
     let id = super::product_id(&id)?;
-    super::execute(&api, caller, id, ProductCommand::Publish, Made::Change, b"").await
+    super::execute(
+        &api,
+        caller,
+        id,
+        ProductCommand::Publish,
+        Made::Change,
+        Bytes::new(),
+    )
+    .await
 }

@@ -49,5 +49,5 @@ pub(super) async fn set_price(
     let id = super::product_id(&id)?;
     let (price, currency) = value.price.price("/price")?;
     let command = ProductCommand::SetPrice { price, currency };
-    super::execute(&api, caller, id, command, Made::Change, &raw).await
+    super::execute(&api, caller, id, command, Made::Change, raw).await
 }

@@ -66,5 +66,5 @@ pub(super) async fn update_details(
         name: body::text(value.name, "/name")?,
         details,
     };
-    super::execute(&api, caller, id, command, Made::Change, &raw).await
+    super::execute(&api, caller, id, command, Made::Change, raw).await
 }

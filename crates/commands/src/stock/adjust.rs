@@ -54,5 +54,5 @@ pub(super) async fn adjust(
         delta: value.delta,
         reason,
     };
-    super::execute(&api, caller, &sku, command, &raw).await
+    super::execute(&api, caller, &sku, command, raw).await
 }

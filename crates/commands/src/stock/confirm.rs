@@ -39,5 +39,5 @@ pub(super) async fn confirm(
     let command = StockCommand::Confirm {
         order: super::order_id(&value.order)?,
     };
-    super::execute(&api, caller, &sku, command, &raw).await
+    super::execute(&api, caller, &sku, command, raw).await
 }

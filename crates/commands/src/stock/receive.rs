@@ -49,5 +49,5 @@ pub(super) async fn receive(
     let command = StockCommand::Receive {
         quantity: body::quantity(value.quantity, "/quantity")?,
     };
-    super::execute(&api, caller, &sku, command, &raw).await
+    super::execute(&api, caller, &sku, command, raw).await
 }

@@ -39,5 +39,5 @@ pub(super) async fn release(
     let command = StockCommand::Release {
         order: super::order_id(&value.order)?,
     };
-    super::execute(&api, caller, &sku, command, &raw).await
+    super::execute(&api, caller, &sku, command, raw).await
 }

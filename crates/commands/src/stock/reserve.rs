@@ -53,5 +53,5 @@ pub(super) async fn reserve(
         body::quantity(value.quantity, "/quantity")?,
     );
     let command = StockCommand::Reserve { order, quantity };
-    super::execute(&api, caller, &sku, command, &raw).await
+    super::execute(&api, caller, &sku, command, raw).await
 }

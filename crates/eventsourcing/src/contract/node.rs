@@ -89,7 +89,7 @@ pub(super) fn account(name: &str) -> AggregateId {
 pub(super) fn context(key: &str) -> Context {
     Context {
         id: CommandId::of_key("test", key),
-        digest: Digest::of(key.as_bytes()),
+        digest: Digest::of(&[key.as_bytes()]),
         expected: Expected::Any,
         correlation: "request-1".into(),
         causation: None,

@@ -80,7 +80,7 @@ pub async fn the_same_key_with_another_request_is_refused(harness: Harness) {
         .await
         .expect("accepted");
     let other = Context {
-        digest: Digest::of(b"other"),
+        digest: Digest::of(&[b"other"]),
         ..context("k")
     };
     assert_eq!(

@@ -31,11 +31,23 @@ pub(super) struct Fresh {
     pub(super) record: usize,
 }
 
+impl Fresh {
+    /// Its event, now that the batch lies at these offsets.
+    fn at(&self, offsets: &[Offset]) -> Remembered {
+        Remembered {
+            command: self.command,
+            digest: self.digest,
+            sequence: self.sequence,
+            offset: offsets[self.record],
+        }
+    }
+}
+
 /// An answer that must wait for the batch.
 pub(super) enum Held<A: Aggregate> {
-    /// The outcome of the command with this id: decided here, or repeated while in flight.
+    /// The outcome of this command: decided here, or repeated while in flight.
     Event {
-        command: CommandId,
+        fresh: Fresh,
         replayed: bool,
         reply: Reply<A>,
     },
@@ -80,26 +92,27 @@ impl<A: Aggregate> Batch<A> {
 
     /// The log has it at these offsets, with nothing in between: the speculative state is true.
     pub(super) fn commit(self, at: &TopicPartition, offsets: &[Offset], book: &mut Book<A>) {
-        let mut found = Found::with_capacity(self.records.len());
         for (aggregate, speculative) in self.entries {
             let entry = book.entries.entry(aggregate).or_default();
             entry.state = speculative.state;
             entry.sequence = speculative.sequence;
             for fresh in speculative.fresh {
-                let remembered = Remembered {
-                    command: fresh.command,
-                    digest: fresh.digest,
-                    sequence: fresh.sequence,
-                    offset: offsets[fresh.record],
-                };
-                entry.memory.remember(remembered);
-                found.insert(fresh.command, remembered);
+                entry.memory.remember(fresh.at(offsets));
             }
         }
         if let Some(last) = offsets.last() {
             book.next = last.next();
         }
-        answer(self.held, at, &found, Unavailable::Deposed);
+        for held in self.held {
+            let _ = match held {
+                Held::Answer { outcome, reply } => reply.send(outcome),
+                Held::Event {
+                    fresh,
+                    replayed,
+                    reply,
+                } => reply.send(Ok(accepted(at, &fresh.at(offsets), replayed))),
+            };
+        }
     }
 
     /// The log was read instead, and holds what was `found`: whatever is not among it is void.
@@ -143,10 +156,10 @@ fn answer<A: Aggregate>(held: Vec<Held<A>>, at: &TopicPartition, found: &Found, 
         let _ = match held {
             Held::Answer { outcome, reply } => reply.send(outcome),
             Held::Event {
-                command,
+                fresh,
                 replayed,
                 reply,
-            } => reply.send(match found.get(&command) {
+            } => reply.send(match found.get(&fresh.command) {
                 Some(known) => Ok(accepted(at, known, replayed)),
                 None => Err(not_attempted(void)),
             }),

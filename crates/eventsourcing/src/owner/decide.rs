@@ -62,7 +62,7 @@ impl<A: Aggregate> Partition<A> {
                 let reply = execute.reply;
                 batch.held.push(if fresh.digest == digest {
                     Held::Event {
-                        command,
+                        fresh,
                         replayed: true,
                         reply,
                     }
@@ -136,7 +136,7 @@ impl<A: Aggregate> Partition<A> {
         deciding.bytes += record.size();
         deciding.records.push(record);
         deciding.held.push(Held::Event {
-            command: fresh.command,
+            fresh,
             replayed: false,
             reply,
         });

@@ -192,7 +192,7 @@ impl World {
         let id = CommandId::of_key("client", key);
         let context = Context {
             id,
-            digest: Digest::of(key.as_bytes()),
+            digest: Digest::of(&[key.as_bytes()]),
             expected: Expected::Any,
             correlation: "".into(),
             causation: None,
