@@ -2,6 +2,7 @@
 //! Daybook: checkpoints, projections, rebuild.
 
 pub mod assignment;
+mod deadline;
 pub mod log;
 pub mod migrate;
 pub mod process;

@@ -31,6 +31,14 @@ CREATE TABLE IF NOT EXISTS daybook.projections (
     created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
     PRIMARY KEY (name, version)
 );
+-- What made a version: the fold's version and the row's type. A table of its own, because adding a
+-- column would wait, at every start, for whoever reads the table above.
+CREATE TABLE IF NOT EXISTS daybook.projection_folds (
+    name        TEXT NOT NULL,
+    version     INTEGER NOT NULL,
+    fingerprint TEXT NOT NULL,
+    PRIMARY KEY (name, version)
+);
 CREATE UNIQUE INDEX IF NOT EXISTS one_active_version ON daybook.projections (name) WHERE status = 'active';
 
 -- "offset" is the last applied offset, -1 before the first; epoch and owner are the term open there.

@@ -14,12 +14,12 @@ use eventsourcing::log::LogError;
 use eventsourcing::projection::{Table, Tally, View};
 use thiserror::Error;
 
-pub(crate) use apply::apply;
-pub(crate) use checkpoint::{Checkpoint, load as load_checkpoints};
+pub(crate) use apply::transact;
+pub(crate) use checkpoint::load as load_checkpoints;
 pub use runner::{Config, Runner, Status};
 pub(crate) use scan::Scan;
 pub(crate) use table::{create_indexes, create_table, point_view, schema};
-pub(crate) use version::{active_version, ensure_active};
+pub(crate) use version::{active_version, ensure_active, fingerprint, record_fingerprint};
 
 use fold::Fold;
 
@@ -28,6 +28,7 @@ pub struct Projection {
     pub(crate) name: &'static str,
     pub(crate) service: &'static str,
     pub(crate) table: Table,
+    pub(crate) fold_version: u32,
     pub(crate) fold: Box<dyn Fold>,
 }
 
@@ -41,6 +42,7 @@ impl Projection {
             name: V::NAME,
             service: V::SERVICE,
             table: V::Row::TABLE,
+            fold_version: V::FOLD,
             fold,
         }
     }
@@ -54,8 +56,30 @@ impl Projection {
             name: T::NAME,
             service: T::SERVICE,
             table: T::Counter::TABLE,
+            fold_version: T::FOLD,
             fold,
         }
+    }
+
+    /// What decides its rows, given the log: the fold's version and the row's type. Secondary indexes
+    /// do not.
+    pub(crate) fn fingerprint(&self) -> String {
+        let Table {
+            name,
+            key,
+            columns,
+            indexes: _,
+        } = self.table;
+        let columns: Vec<String> = columns
+            .iter()
+            .map(|(name, definition)| format!("{name} {definition}"))
+            .collect();
+        format!(
+            "fold {} of {name} ({}; key {})",
+            self.fold_version,
+            columns.join(", "),
+            key.join(", ")
+        )
     }
 
     /// Its name.
@@ -81,6 +105,26 @@ pub enum ProjectionError {
         /// What is wrong.
         source: serde_json::Error,
     },
+    /// The database refuses what an event asks for, even alone, and the event cannot be parked.
+    #[error("{projection} halts at {place}: {source}")]
+    Halted {
+        /// Which projection.
+        projection: &'static str,
+        /// Topic, partition and offset of the first record of the batch.
+        place: String,
+        /// What the database says.
+        source: sqlx::Error,
+    },
+    /// The live version was made by another fold than this build's; a rebuild makes one of this fold.
+    #[error(
+        "the live version {version} of {projection} was made by another fold: run `daybook rebuild {projection}`"
+    )]
+    OtherFold {
+        /// Which projection.
+        projection: &'static str,
+        /// The live version.
+        version: i32,
+    },
     /// Somebody else moved the checkpoint: apply nothing, read it again.
     #[error("another projector moved the checkpoint of {0}")]
     Overtaken(&'static str),
@@ -90,12 +134,30 @@ pub enum ProjectionError {
 }
 
 impl ProjectionError {
+    /// Whether the database refuses the data: class 22 (what a value is) or 23 (what a table allows).
+    /// Trying the same again cannot help.
+    pub(crate) fn is_data(&self) -> bool {
+        matches!(self, Self::Database(error) if Self::is_data_of(error))
+    }
+
+    fn is_data_of(error: &sqlx::Error) -> bool {
+        let sqlx::Error::Database(error) = error else {
+            return false;
+        };
+        error
+            .code()
+            .is_some_and(|code| code.starts_with("22") || code.starts_with("23"))
+    }
+
     /// Whether trying again cannot help.
     pub(crate) const fn is_final(&self) -> bool {
         match self {
-            Self::Log(LogError::OutOfRange { .. } | LogError::Misconfigured(_)) | Self::Row { .. } => true,
+            Self::Log(LogError::OutOfRange { .. } | LogError::Misconfigured(_))
+            | Self::Row { .. }
+            | Self::Halted { .. } => true,
             Self::Log(LogError::Unavailable(_) | LogError::NoSuchTopic(_))
             | Self::Database(_)
+            | Self::OtherFold { .. }
             | Self::Overtaken(_)
             | Self::Switched(_) => false,
         }

@@ -7,14 +7,17 @@ use crate::ids::Offset;
 use crate::rule::Rule;
 use crate::topic::TopicPartition;
 
-/// Everything before `next` is completely done.
+/// How far a reader under R has come in a partition: everything before `next` is completely done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ProcessCheckpoint {
+pub struct Checkpoint {
     /// The next offset to look at.
     pub next: Offset,
     /// R as it stands there.
     pub rule: Rule,
 }
+
+/// A process's checkpoint.
+pub type ProcessCheckpoint = Checkpoint;
 
 /// Why a checkpoint was not read or moved.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]

@@ -63,6 +63,8 @@ pub trait View: Send + Sync + 'static {
     const NAME: &'static str;
     /// The service whose topic it folds.
     const SERVICE: &'static str;
+    /// Of the fold: raise it when the same events come to give other rows.
+    const FOLD: u32 = 1;
     /// What it folds.
     type Event: Event;
     /// What it writes.
@@ -82,7 +84,8 @@ pub trait Counter: Row {
     /// This row's key.
     fn key(&self) -> Self::Key;
 
-    /// Adds `other`, a row of the same key. Overflow is an error, never a wrong sum.
+    /// Adds `other`, a row of the same key. Overflow is an error, never a wrong sum; the row may be
+    /// half added then. Declare the added columns `NUMERIC`: their sums outgrow what one row here holds.
     fn add(&mut self, other: &Self) -> Result<(), FoldError>;
 }
 
@@ -92,6 +95,8 @@ pub trait Tally: Send + Sync + 'static {
     const NAME: &'static str;
     /// The service whose topic it folds.
     const SERVICE: &'static str;
+    /// Of the fold: raise it when the same events come to give other rows.
+    const FOLD: u32 = 1;
     /// What it folds.
     type Event: Event;
     /// What it adds to.

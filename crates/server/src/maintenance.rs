@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 use eventsourcing_postgres::projection::Projection;
-use eventsourcing_postgres::rebuild;
+use eventsourcing_postgres::rebuild::{self, Verified};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::parts::Parts;
@@ -60,11 +60,16 @@ pub async fn rebuild(parts: &Parts, name: Option<&str>) -> anyhow::Result<()> {
         .await;
         progress.finish();
         let rebuilt = rebuilt.map_err(|error| anyhow!("{}: {error}", projection.name()))?;
+        let verified = match rebuilt.verified {
+            Verified::EqualToLive => format!("{} rows equal to the ones before", rebuilt.rows),
+            Verified::Sample(sampled) => {
+                format!("{} rows of a changed fold, {sampled} of them checked one by one", rebuilt.rows)
+            }
+        };
         println!(
-            "{}: version {} is live, {} rows equal to the ones before, {} records read",
+            "{}: version {} is live, {verified}, {} records read",
             projection.name(),
             rebuilt.version,
-            rebuilt.rows,
             rebuilt.records
         );
     }

@@ -3,37 +3,133 @@
 use std::collections::HashSet;
 
 use eventsourcing::topic::Topic;
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 
 use super::fold::Parked;
 use super::scan::{Event, Key, Scanned};
-use super::{Projection, ProjectionError, checkpoint, schema};
+use super::{Projection, ProjectionError, active_version, checkpoint, schema};
 
-/// Applies a scanned batch to a version, inside the caller's transaction.
-pub(crate) async fn apply(
+/// How much is written at a time.
+#[derive(Clone, Copy)]
+enum Pace {
+    /// All of the batch.
+    Batch,
+    /// One event after the other: what the database refuses is parked alone.
+    Event,
+}
+
+/// Applies a scanned batch to a version in a transaction of its own (a savepoint, inside another one);
+/// with `live`, only while the version is the active one. What the database refuses of an event's data
+/// is parked like what the fold refuses.
+pub(crate) async fn transact(
     connection: &mut PgConnection,
     projection: &Projection,
     version: i32,
     topic: &Topic,
-    scanned: Scanned,
+    scanned: &Scanned,
+    live: bool,
 ) -> Result<(), ProjectionError> {
+    let applied = attempt(
+        &mut *connection,
+        projection,
+        version,
+        topic,
+        scanned,
+        live,
+        Pace::Batch,
+    )
+    .await;
+    let Err(error) = applied else { return Ok(()) };
+    if !error.is_data() {
+        return Err(error);
+    }
+    tracing::warn!(projection = projection.name, %error, "a batch is refused: its events one by one");
+    match attempt(connection, projection, version, topic, scanned, live, Pace::Event).await {
+        Err(ProjectionError::Database(source)) if ProjectionError::is_data_of(&source) => {
+            let first = scanned.moves.first();
+            let place =
+                first.map(|(partition, from, _)| format!("{}@{}", topic.partition(*partition), from.next));
+            Err(ProjectionError::Halted {
+                projection: projection.name,
+                place: place.unwrap_or_default(),
+                source,
+            })
+        }
+        outcome => outcome,
+    }
+}
+
+async fn attempt(
+    connection: &mut PgConnection,
+    projection: &Projection,
+    version: i32,
+    topic: &Topic,
+    scanned: &Scanned,
+    live: bool,
+    pace: Pace,
+) -> Result<(), ProjectionError> {
+    let mut transaction = connection.begin().await?;
+    if live && active_version(&mut transaction, projection.name).await? != Some(version) {
+        return Err(ProjectionError::Switched(projection.name));
+    }
     let Scanned { events, moves } = scanned;
-    if !checkpoint::advance(&mut *connection, projection.name, version, topic, &moves).await? {
+    if !checkpoint::advance(&mut transaction, projection.name, version, topic, moves).await? {
         return Err(ProjectionError::Overtaken(projection.name));
     }
     let keys = events.iter().map(Event::key).collect();
-    let already = parked_keys(&mut *connection, projection.name, version, keys).await?;
+    let already = parked_keys(&mut transaction, projection.name, version, keys).await?;
     let schema = schema(projection.name, version);
-    let parked = projection
-        .fold
-        .apply(&mut *connection, &schema, events, already)
-        .await?;
-    park(&mut *connection, projection.name, version, &parked).await?;
+    let parked = match pace {
+        Pace::Batch => {
+            projection
+                .fold
+                .apply(&mut transaction, &schema, events, already)
+                .await?
+        }
+        Pace::Event => one_by_one(&mut transaction, projection, &schema, events, already).await?,
+    };
+    park(&mut transaction, projection.name, version, &parked).await?;
     sqlx::query("SELECT pg_notify('daybook_checkpoints', $1)")
         .bind(projection.name)
-        .execute(connection)
+        .execute(&mut *transaction)
         .await?;
-    Ok(())
+    Ok(transaction.commit().await?)
+}
+
+async fn one_by_one(
+    connection: &mut PgConnection,
+    projection: &Projection,
+    schema: &str,
+    events: &[Event],
+    mut parked_keys: HashSet<Key>,
+) -> Result<Vec<Parked>, ProjectionError> {
+    let mut parked = Vec::new();
+    for event in events {
+        let mut savepoint = connection.begin().await?;
+        let fold = projection.fold.apply(
+            &mut savepoint,
+            schema,
+            std::slice::from_ref(event),
+            parked_keys.clone(),
+        );
+        match fold.await {
+            Ok(refused) => {
+                savepoint.commit().await?;
+                parked_keys.extend(refused.iter().map(|_| event.key()));
+                parked.extend(refused);
+            }
+            Err(error) if error.is_data() => {
+                savepoint.rollback().await?;
+                parked_keys.insert(event.key());
+                parked.push(Parked {
+                    stored: event.stored.clone(),
+                    error: error.to_string(),
+                });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(parked)
 }
 
 /// Which of these keys have an event parked: whatever follows must wait behind it.

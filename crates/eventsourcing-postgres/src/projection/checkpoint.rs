@@ -2,35 +2,27 @@
 
 use std::collections::BTreeMap;
 
+use eventsourcing::checkpoint::Checkpoint;
 use eventsourcing::ids::{Epoch, Offset, OwnerId};
 use eventsourcing::rule::{Rule, Term};
 use eventsourcing::topic::Topic;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// The state of R after the last applied record of one partition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Checkpoint {
-    /// The next offset to look at.
-    pub(crate) next: Offset,
-    pub(crate) rule: Rule,
+/// The last applied offset, -1 before the first.
+const fn last(checkpoint: &Checkpoint) -> i64 {
+    checkpoint.next.0.cast_signed() - 1
 }
 
-impl Checkpoint {
-    fn last(&self) -> i64 {
-        self.next.0.cast_signed() - 1
-    }
-
-    /// Of a partition's row.
-    fn from_row(last: i64, epoch: i64, owner: Option<Uuid>) -> Self {
-        let term = |owner| Term {
-            epoch: Epoch(epoch.cast_unsigned()),
-            owner: OwnerId(owner),
-        };
-        Self {
-            next: Offset((last + 1).cast_unsigned()),
-            rule: Rule::resumed(owner.map(term)),
-        }
+/// Of a partition's row.
+fn from_row(last: i64, epoch: i64, owner: Option<Uuid>) -> Checkpoint {
+    let term = |owner| Term {
+        epoch: Epoch(epoch.cast_unsigned()),
+        owner: OwnerId(owner),
+    };
+    Checkpoint {
+        next: Offset((last + 1).cast_unsigned()),
+        rule: Rule::resumed(owner.map(term)),
     }
 }
 
@@ -62,10 +54,7 @@ pub(crate) async fn load(
     .fetch_all(connection)
     .await?;
     let entry = |(partition, last, epoch, owner): (i32, i64, i64, Option<Uuid>)| {
-        (
-            partition.cast_unsigned(),
-            Checkpoint::from_row(last, epoch, owner),
-        )
+        (partition.cast_unsigned(), from_row(last, epoch, owner))
     };
     Ok(rows.into_iter().map(entry).collect())
 }
@@ -96,8 +85,8 @@ pub(crate) async fn advance(
     .bind(version)
     .bind(topic.as_str())
     .bind(partitions)
-    .bind(column(|(_, from, _)| from.last()))
-    .bind(column(|(_, _, to)| to.last()))
+    .bind(column(|(_, from, _)| last(from)))
+    .bind(column(|(_, _, to)| last(to)))
     .bind(column(|(_, _, to)| to.rule.epoch().0.cast_signed()))
     .bind(owners)
     .execute(connection)

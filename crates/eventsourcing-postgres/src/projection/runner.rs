@@ -5,29 +5,36 @@ use std::time::Duration;
 
 use eventsourcing::log::{Log, LogError};
 use eventsourcing::topic::{Topic, TopicPartition};
-use sqlx::PgPool;
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::checkpoint;
 use super::scan::Scan;
-use super::{Projection, ProjectionError, active_version, apply, ensure_active};
+use super::{Projection, ProjectionError, ensure_active, transact};
+use crate::deadline::within;
 
 /// Limits of the runner.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Records in one transaction.
     pub batch_records_max: usize,
-    /// Pause after an error that may pass.
+    /// Pause after an error that may pass; doubled with each further one, up to ten seconds.
     pub retry_pause: Duration,
+    /// How long PostgreSQL may take for one transaction; then its connection is given up.
+    pub database_timeout: Duration,
 }
+
+/// The longest pause between two tries.
+const RETRY_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 impl Default for Config {
     fn default() -> Self {
         Self {
             batch_records_max: 1_000,
             retry_pause: Duration::from_millis(500),
+            database_timeout: Duration::from_secs(30),
         }
     }
 }
@@ -116,6 +123,7 @@ struct Live {
 
 impl Live {
     async fn run(self, shutdown: CancellationToken) -> Result<(), ProjectionError> {
+        let mut pause = self.config.retry_pause;
         loop {
             // Dropping the future rolls an open transaction back: nothing is half applied.
             let ended = tokio::select! {
@@ -127,6 +135,10 @@ impl Live {
             if error.is_final() {
                 return Err(error);
             }
+            // It ran in between: what happens now is a new misfortune.
+            if *self.status.borrow() == Status::Running {
+                pause = self.config.retry_pause;
+            }
             if matches!(
                 error,
                 ProjectionError::Switched(_) | ProjectionError::Overtaken(_)
@@ -136,17 +148,41 @@ impl Live {
                 tracing::warn!(projection = self.projection.name, %error, "waiting");
                 self.status.send_replace(Status::Waiting(error.to_string()));
             }
-            tokio::time::sleep(self.config.retry_pause).await;
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(RETRY_PAUSE_MAX);
         }
+    }
+
+    /// Does `work` on a connection, both in bounded time. After an error the connection is closed: what
+    /// it was sent may yet be carried out, even a commit, and then the checkpoint has moved.
+    async fn on_database<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, ProjectionError>,
+    ) -> Result<T, ProjectionError> {
+        let limit = self.config.database_timeout;
+        let mut connection = within(limit, self.pool.acquire()).await?;
+        let outcome = within(limit, work(&mut connection)).await;
+        if outcome.is_err() {
+            drop(connection.detach());
+        }
+        outcome
     }
 
     async fn tail(&self) -> Result<std::convert::Infallible, ProjectionError> {
         let name = self.projection.name;
         let partitions = self.log.partitions(&self.topic).await?;
-        let mut transaction = self.pool.begin().await?;
-        let version = ensure_active(&mut transaction, &self.projection).await?;
-        let checkpoints = checkpoint::load(&mut transaction, name, version, &self.topic, partitions).await?;
-        transaction.commit().await?;
+        let start = async |connection: &mut PgConnection| {
+            let mut transaction = connection.begin().await?;
+            let version = ensure_active(&mut transaction, &self.projection).await?;
+            let checkpoints =
+                checkpoint::load(&mut transaction, name, version, &self.topic, partitions).await?;
+            transaction.commit().await?;
+            Ok::<_, ProjectionError>((version, checkpoints))
+        };
+        let (version, checkpoints) = self.on_database(start).await?;
         let mut scan = Scan { checkpoints };
         let mut reader = self.log.reader(self.places(&scan).await?).await?;
         self.status.send_replace(Status::Running);
@@ -159,14 +195,11 @@ impl Live {
             if scanned.moves.is_empty() {
                 continue;
             }
-            let moves = scanned.moves.clone();
-            let mut transaction = self.pool.begin().await?;
-            if active_version(&mut transaction, name).await? != Some(version) {
-                return Err(ProjectionError::Switched(name));
-            }
-            apply(&mut transaction, &self.projection, version, &self.topic, scanned).await?;
-            transaction.commit().await?;
-            scan.moved(&moves);
+            self.on_database(async |connection| {
+                transact(connection, &self.projection, version, &self.topic, &scanned, true).await
+            })
+            .await?;
+            scan.moved(&scanned.moves);
         }
     }
 

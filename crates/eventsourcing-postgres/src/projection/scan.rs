@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use eventsourcing::checkpoint::Checkpoint;
 use eventsourcing::codec::{self, Envelope, Parsed};
 use eventsourcing::record::Stored;
 use eventsourcing::rule::Verdict;
-
-use super::checkpoint::Checkpoint;
 
 /// What a stretch of log came to.
 #[derive(Default)]
@@ -19,6 +18,7 @@ pub(crate) struct Scanned {
 
 /// A record for the fold: an accepted event with its headers, or why the record cannot be read. No
 /// reader can judge the latter, so it is parked, and in its place: what follows of its key waits.
+#[derive(Clone)]
 pub(crate) struct Event {
     pub(crate) stored: Stored,
     pub(crate) headers: Result<Envelope, String>,

@@ -57,17 +57,43 @@ pub(crate) async fn create_indexes(
     Ok(())
 }
 
-/// Points the view that readers use at this version.
+/// Points the view that readers use at this version. Waits for readers of the view, and lets others
+/// queue behind it: set a `lock_timeout`.
 pub(crate) async fn point_view(
     connection: &mut PgConnection,
     schema: &str,
     table: &Table,
 ) -> Result<(), sqlx::Error> {
     let (name, columns) = (table.name, columns(table));
-    let sql = format!(
-        "DROP VIEW IF EXISTS read.{name}; CREATE VIEW read.{name} AS SELECT {columns} FROM {schema}.{name};"
+    let (before, after) = (
+        shape(&mut *connection, "read", name).await?,
+        shape(&mut *connection, schema, name).await?,
     );
+    // A view may be replaced by one that only appends columns; grants on it stay.
+    let drop = if after.starts_with(&before) {
+        String::new()
+    } else {
+        format!("DROP VIEW read.{name};")
+    };
+    let sql = format!("{drop} CREATE OR REPLACE VIEW read.{name} AS SELECT {columns} FROM {schema}.{name};");
     connection.execute(AssertSqlSafe(sql)).await.map(|_| ())
+}
+
+/// Name and type of the columns of a table or view, in order; none when it is not there.
+async fn shape(
+    connection: &mut PgConnection,
+    schema: &str,
+    name: &str,
+) -> Result<Vec<(String, String)>, sqlx::Error> {
+    sqlx::query_as(
+        "SELECT a.attname::text, format_type(a.atttypid, a.atttypmod)
+         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+         WHERE n.nspname = $1 AND c.relname = $2 AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum",
+    )
+    .bind(schema)
+    .bind(name)
+    .fetch_all(connection)
+    .await
 }
 
 /// Loads the rows of these keys: `(key, row as JSON)`.
@@ -82,7 +108,7 @@ pub(super) fn upsert(schema: &str, table: &Table) -> String {
     let set: Vec<String> = columns_changed
         .map(|(name, _)| format!("{name:?} = EXCLUDED.{name:?}"))
         .collect();
-    insert(schema, table, &set)
+    insert(schema, table, &columns(table), "", &set)
 }
 
 /// Adds counters given as a JSON array to what is there.
@@ -91,14 +117,32 @@ pub(super) fn add(schema: &str, table: &Table, added: &[&str]) -> String {
         .iter()
         .map(|name| format!("{name:?} = t.{name:?} + EXCLUDED.{name:?}"))
         .collect();
-    insert(schema, table, &set)
+    let summed: Vec<String> = table
+        .columns
+        .iter()
+        .map(|(name, _)| {
+            if added.contains(name) {
+                format!("sum({name:?})")
+            } else {
+                format!("{name:?}")
+            }
+        })
+        .collect();
+    // A sum that outgrew a row comes in several.
+    insert(
+        schema,
+        table,
+        &summed.join(", "),
+        &format!("GROUP BY {}", key(table)),
+        &set,
+    )
 }
 
-fn insert(schema: &str, table: &Table, set: &[String]) -> String {
+fn insert(schema: &str, table: &Table, selected: &str, grouped: &str, set: &[String]) -> String {
     let (name, columns, key, set) = (table.name, columns(table), key(table), set.join(", "));
     format!(
         "INSERT INTO {schema}.{name} AS t ({columns})
-         SELECT {columns} FROM jsonb_populate_recordset(NULL::{schema}.{name}, $1)
+         SELECT {selected} FROM jsonb_populate_recordset(NULL::{schema}.{name}, $1) {grouped}
          ON CONFLICT ({key}) DO UPDATE SET {set}"
     )
 }

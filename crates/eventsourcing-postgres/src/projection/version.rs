@@ -2,7 +2,7 @@
 
 use sqlx::PgConnection;
 
-use super::{Projection, create_indexes, create_table, point_view, schema};
+use super::{Projection, ProjectionError, create_indexes, create_table, point_view, schema};
 
 /// The active version, its row locked against a switch until the transaction ends.
 pub(crate) async fn active_version(
@@ -21,14 +21,20 @@ pub(crate) async fn active_version(
 pub(crate) async fn ensure_active(
     connection: &mut PgConnection,
     projection: &Projection,
-) -> Result<i32, sqlx::Error> {
+) -> Result<i32, ProjectionError> {
     // Two projectors that start at once must not both make it.
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
         .bind(format!("daybook.projection.{}", projection.name))
         .execute(&mut *connection)
         .await?;
     if let Some(version) = active_version(&mut *connection, projection.name).await? {
-        return Ok(version);
+        // Two folds must never write one table. Readers keep what it shows until a rebuild.
+        return if fingerprint(connection, projection.name, version).await? == Some(projection.fingerprint()) {
+            Ok(version)
+        } else {
+            let projection = projection.name;
+            Err(ProjectionError::OtherFold { projection, version })
+        };
     }
     let version: i32 = sqlx::query_scalar(
         "INSERT INTO daybook.projections (name, version, status)
@@ -39,8 +45,37 @@ pub(crate) async fn ensure_active(
     .fetch_one(&mut *connection)
     .await?;
     let schema = schema(projection.name, version);
+    record_fingerprint(&mut *connection, projection, version).await?;
     create_table(&mut *connection, &schema, &projection.table).await?;
     create_indexes(&mut *connection, &schema, &projection.table).await?;
     point_view(&mut *connection, &schema, &projection.table).await?;
     Ok(version)
+}
+
+/// What made a version; `None` when it is from before fingerprints were kept.
+pub(crate) async fn fingerprint(
+    connection: &mut PgConnection,
+    projection: &str,
+    version: i32,
+) -> Result<Option<String>, sqlx::Error> {
+    sqlx::query_scalar("SELECT fingerprint FROM daybook.projection_folds WHERE name = $1 AND version = $2")
+        .bind(projection)
+        .bind(version)
+        .fetch_optional(connection)
+        .await
+}
+
+/// Notes that this projection makes a version.
+pub(crate) async fn record_fingerprint(
+    connection: &mut PgConnection,
+    projection: &Projection,
+    version: i32,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO daybook.projection_folds (name, version, fingerprint) VALUES ($1, $2, $3)")
+        .bind(projection.name)
+        .bind(version)
+        .bind(projection.fingerprint())
+        .execute(connection)
+        .await
+        .map(|_| ())
 }

@@ -1,41 +1,119 @@
-//! Two versions of a table, row for row.
+//! Two versions made by one fold: all rows are compared at the same checkpoint, without holding the
+//! live one up. A snapshot keeps the live rows as they are at some checkpoint; the new version folds
+//! up to it; then both are hashed, and only what differs is looked at row by row.
+
+use std::collections::BTreeMap;
 
 use eventsourcing::projection::Table;
-use serde_json::Value;
-use sqlx::{AssertSqlSafe, PgConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
+
+use super::build::Build;
+use super::{RebuildError, versions};
+use crate::projection::schema;
 
 /// How many differing rows are named.
-const EXAMPLES_MAX: i32 = 5;
+const EXAMPLES_MAX: usize = 5;
+/// Parts a table is hashed in: a difference costs a look at one part, not at the table.
+const PARTS: i32 = 1_024;
 
-/// The number of rows when both hold the same ones; otherwise the first that differ.
-pub(super) async fn compare(
+/// Folds to a checkpoint of the live version and compares there; the number of rows.
+pub(super) async fn with_live(
+    pool: &PgPool,
     connection: &mut PgConnection,
-    live: &str,
-    rebuilt: &str,
-    table: &Table,
-) -> Result<Result<i64, Vec<String>>, sqlx::Error> {
-    let name = table.name;
-    let keys: Vec<String> = table
-        .key
-        .iter()
-        .map(|key| format!("a.{key:?} = b.{key:?}"))
-        .collect();
-    let sql = format!(
-        "SELECT to_jsonb(a), to_jsonb(b) FROM {live}.{name} a FULL JOIN {rebuilt}.{name} b ON {}
-         WHERE to_jsonb(a) IS DISTINCT FROM to_jsonb(b) LIMIT {EXAMPLES_MAX}",
-        keys.join(" AND ")
-    );
-    let differing: Vec<(Option<Value>, Option<Value>)> = sqlx::query_as(AssertSqlSafe(sql))
-        .fetch_all(&mut *connection)
+    build: &mut Build<'_>,
+    progress: &(impl Fn(u64, u64) + Send + Sync),
+) -> Result<i64, RebuildError> {
+    // As little to fold as can be while the snapshot is open.
+    build.catch_up(&mut *connection, progress).await?;
+    let mut snapshot = pool.acquire().await?.detach();
+    snapshot
+        .execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ WRITE")
         .await?;
-    if !differing.is_empty() {
-        let text = |row: Option<Value>| row.map_or_else(|| "no row".to_owned(), |row| row.to_string());
-        let example = |(live, rebuilt)| format!("live {} / rebuilt {}", text(live), text(rebuilt));
-        return Ok(Err(differing.into_iter().map(example).collect()));
+    let targets = build.checkpoints(&mut snapshot, build.live).await?;
+    build.fold_to(&mut *connection, &targets, progress).await?;
+    let name = build.projection.name;
+    let table = &build.projection.table;
+    let (live, rebuilt) = (schema(name, build.live), schema(name, build.version));
+    let (before, after) = (
+        parts(&mut snapshot, &live, table).await?,
+        parts(&mut *connection, &rebuilt, table).await?,
+    );
+    let mut examples = Vec::new();
+    for part in before.keys().chain(after.keys()) {
+        if before.get(part) == after.get(part) || examples.len() >= EXAMPLES_MAX {
+            continue;
+        }
+        let before = rows(&mut snapshot, &live, table, *part).await?;
+        let after = rows(&mut *connection, &rebuilt, table, *part).await?;
+        let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        for key in keys.into_iter().filter(|key| before.get(*key) != after.get(*key)) {
+            let text = |row: Option<&String>| row.map_or_else(|| "no row".to_owned(), Clone::clone);
+            examples.push(format!(
+                "live {} / rebuilt {}",
+                text(before.get(key)),
+                text(after.get(key))
+            ));
+        }
     }
-    let count = format!("SELECT count(*) FROM {rebuilt}.{name}");
-    sqlx::query_scalar(AssertSqlSafe(count))
-        .fetch_one(connection)
-        .await
-        .map(Ok)
+    snapshot.close().await?;
+    if !examples.is_empty() {
+        examples.sort();
+        examples.dedup();
+        examples.truncate(EXAMPLES_MAX);
+        return Err(RebuildError::Differs {
+            projection: name,
+            examples,
+        });
+    }
+    Ok(versions::rows(connection, &rebuilt, table).await?)
+}
+
+/// A row's key as text.
+fn key(table: &Table) -> String {
+    let columns: Vec<String> = table.key.iter().map(|column| format!("t.{column:?}")).collect();
+    format!("jsonb_build_array({})::text", columns.join(", "))
+}
+
+fn part(table: &Table) -> String {
+    format!("hashtext({}) & {}", key(table), PARTS - 1)
+}
+
+/// Rows and hash of each part: the sums of two 64-bit hashes of its rows, whatever their order.
+async fn parts(
+    connection: &mut PgConnection,
+    schema: &str,
+    table: &Table,
+) -> Result<BTreeMap<i32, (i64, String, String)>, sqlx::Error> {
+    let row = "to_jsonb(t)::text";
+    let sql = format!(
+        "SELECT {}, count(*), sum(hashtextextended({row}, 0))::text, sum(hashtextextended({row}, 1))::text
+         FROM {schema}.{} t GROUP BY 1",
+        part(table),
+        table.name
+    );
+    let parts: Vec<(i32, i64, String, String)> =
+        sqlx::query_as(AssertSqlSafe(sql)).fetch_all(connection).await?;
+    Ok(parts
+        .into_iter()
+        .map(|(part, rows, one, two)| (part, (rows, one, two)))
+        .collect())
+}
+
+async fn rows(
+    connection: &mut PgConnection,
+    schema: &str,
+    table: &Table,
+    number: i32,
+) -> Result<BTreeMap<String, String>, sqlx::Error> {
+    let sql = format!(
+        "SELECT {}, to_jsonb(t)::text FROM {schema}.{} t WHERE {} = $1",
+        key(table),
+        table.name,
+        part(table)
+    );
+    let rows: Vec<(String, String)> = sqlx::query_as(AssertSqlSafe(sql))
+        .bind(number)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.into_iter().collect())
 }

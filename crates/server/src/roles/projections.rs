@@ -29,6 +29,7 @@ pub fn start(process: &mut Process) -> Projecting {
     let limits = Config {
         batch_records_max: parts.config.projections.batch_records_max,
         retry_pause: Duration::from_millis(parts.config.projections.retry_pause_ms),
+        ..Config::default()
     };
     let (pool, log, prefix) = (parts.pool.clone(), parts.log.clone(), &parts.config.topics.prefix);
     let runner = Runner::new(pool, log, prefix, projections::all(), limits);

@@ -1,0 +1,117 @@
+//! Tallies: counters that many aggregates add to.
+
+use std::collections::{BTreeMap, HashSet};
+use std::marker::PhantomData;
+
+use async_trait::async_trait;
+use eventsourcing::projection::{Counter, Row, Tally};
+use serde_json::Value;
+use sqlx::PgConnection;
+
+use super::{BEHIND, Fold, Parked, Reference, Sample, decoded, write};
+use crate::projection::scan::{Event, Key};
+use crate::projection::{ProjectionError, table};
+
+pub(in crate::projection) struct TallyFold<T>(PhantomData<fn() -> T>);
+
+impl<T: Tally> TallyFold<T> {
+    pub(in crate::projection) const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// A sum in as many rows as it takes for each to fit. That a sum outgrows one row must not fail an
+/// event: which event it hits would depend on where the batch began.
+fn add<C: Counter>(sum: &mut Vec<C>, more: C) {
+    if let Some(last) = sum.last_mut() {
+        let mut added = last.clone();
+        if added.add(&more).is_ok() {
+            *last = added;
+            return;
+        }
+    }
+    sum.push(more);
+}
+
+fn count<T: Tally>(event: &Event) -> Result<Vec<T::Counter>, String> {
+    T::count(&decoded::<T::Event>(event)?).map_err(|error| error.to_string())
+}
+
+fn rows<'a, C: Counter>(sums: impl Iterator<Item = &'a C>) -> Result<Vec<Value>, ProjectionError> {
+    sums.map(serde_json::to_value)
+        .collect::<Result<_, _>>()
+        .map_err(|source| ProjectionError::Row {
+            table: C::TABLE.name,
+            source,
+        })
+}
+
+#[async_trait]
+impl<T: Tally> Fold for TallyFold<T> {
+    async fn apply(
+        &self,
+        connection: &mut PgConnection,
+        schema: &str,
+        events: &[Event],
+        mut parked_keys: HashSet<Key>,
+    ) -> Result<Vec<Parked>, ProjectionError> {
+        let mut sums: BTreeMap<<T::Counter as Counter>::Key, Vec<T::Counter>> = BTreeMap::new();
+        let mut parked = Vec::new();
+        for event in events {
+            let place = event.key();
+            let park = |error| Parked {
+                stored: event.stored.clone(),
+                error,
+            };
+            if parked_keys.contains(&place) {
+                parked.push(park(BEHIND.to_owned()));
+                continue;
+            }
+            match count::<T>(event) {
+                Ok(counted) => {
+                    for counter in counted {
+                        add(sums.entry(counter.key()).or_default(), counter);
+                    }
+                }
+                Err(error) => {
+                    parked_keys.insert(place);
+                    parked.push(park(error));
+                }
+            }
+        }
+        let sql = table::add(schema, &T::Counter::TABLE, T::Counter::ADDED);
+        write(connection, sql, rows(sums.values().flatten())?).await?;
+        Ok(parked)
+    }
+
+    fn reference(&self) -> Box<dyn Reference> {
+        Box::new(TallyReference::<T>(Sample(BTreeMap::new())))
+    }
+}
+
+struct TallyReference<T: Tally>(Sample<Vec<T::Counter>>);
+
+#[async_trait]
+impl<T: Tally> Reference for TallyReference<T> {
+    fn apply(&mut self, event: &Event) -> Result<(), String> {
+        for counter in count::<T>(event)? {
+            let row = serde_json::to_value(&counter).map_err(|error| error.to_string())?;
+            let key: Vec<&Value> = T::Counter::TABLE.key.iter().map(|column| &row[*column]).collect();
+            let key = serde_json::to_string(&key).map_err(|error| error.to_string())?;
+            if let Some(sum) = self.0.get(&key) {
+                add(sum, counter);
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(
+        &self,
+        connection: &mut PgConnection,
+        schema: &str,
+    ) -> Result<Vec<String>, ProjectionError> {
+        let sql = table::add(schema, &T::Counter::TABLE, T::Counter::ADDED);
+        write(connection, sql, rows(self.0.0.values().flatten())?).await?;
+        Ok(Vec::new())
+    }
+}

@@ -1,0 +1,105 @@
+//! A changed fold has nothing to be equal to: a sample of keys is folded again, plainly, and compared.
+
+use std::collections::{BTreeMap, HashSet};
+
+use eventsourcing::checkpoint::Checkpoint;
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
+
+use super::build::{BATCH_RECORDS_MAX, Build, missing};
+use super::{RebuildError, versions};
+use crate::projection::{ProjectionError, Scan, schema};
+
+/// How many differing rows are named.
+const EXAMPLES_MAX: usize = 5;
+/// Where temporary tables are.
+const REFERENCE: &str = "pg_temp";
+
+/// The rows of the new version and how many of them were checked.
+pub(super) async fn check(
+    connection: &mut PgConnection,
+    build: &Build<'_>,
+) -> Result<(i64, u64), RebuildError> {
+    let projection = build.projection.name;
+    let differs = |examples| RebuildError::SampleDiffers { projection, examples };
+    let rebuilt = schema(projection, build.version);
+    let targets = build.checkpoints(&mut *connection, build.version).await?;
+    let parked = parked(&mut *connection, build).await?;
+    let mut reference = build.projection.fold.reference();
+    let start = |partition: &u32| (*partition, Checkpoint::default());
+    let mut scan = Scan {
+        checkpoints: targets.keys().map(start).collect::<BTreeMap<_, _>>(),
+    };
+    let mut reader = build.reader(&scan.checkpoints).await?;
+    while missing(&scan.checkpoints, &targets) > 0 {
+        let mut records = reader
+            .next(BATCH_RECORDS_MAX)
+            .await
+            .map_err(ProjectionError::from)?;
+        records.retain(|stored| {
+            targets
+                .get(&stored.at.partition)
+                .is_some_and(|target| stored.offset < target.next)
+        });
+        let scanned = scan.judge(records);
+        for event in &scanned.events {
+            let place = (
+                event.stored.at.partition.cast_signed(),
+                event.stored.offset.0.cast_signed(),
+            );
+            if !parked.contains(&place) {
+                let at = format!("{}@{}", event.stored.at, event.stored.offset);
+                reference
+                    .apply(event)
+                    .map_err(|error| differs(vec![format!("{at} was applied, but: {error}")]))?;
+            }
+        }
+        scan.moved(&scanned.moves);
+    }
+    let table = &build.projection.table;
+    let name = table.name;
+    let create = format!("CREATE TEMPORARY TABLE {name} (LIKE {rebuilt}.{name} INCLUDING ALL)");
+    connection.execute(AssertSqlSafe(create)).await?;
+    let absent = reference.write(&mut *connection, REFERENCE).await?;
+    let keys: Vec<String> = table
+        .key
+        .iter()
+        .map(|key| format!("a.{key:?} = b.{key:?}"))
+        .collect();
+    let differing = format!(
+        "SELECT to_jsonb(a), to_jsonb(b) FROM {REFERENCE}.{name} a LEFT JOIN {rebuilt}.{name} b ON {}
+         WHERE to_jsonb(a) IS DISTINCT FROM to_jsonb(b)
+         UNION ALL SELECT NULL, to_jsonb(b) FROM {rebuilt}.{name} b WHERE b.{:?} = ANY($1) LIMIT {EXAMPLES_MAX}",
+        keys.join(" AND "),
+        table.key[0]
+    );
+    let differing: Vec<(Option<Value>, Option<Value>)> = sqlx::query_as(AssertSqlSafe(differing))
+        .bind(absent)
+        .fetch_all(&mut *connection)
+        .await?;
+    if !differing.is_empty() {
+        let text = |row: Option<Value>| row.map_or_else(|| "no row".to_owned(), |row| row.to_string());
+        let example = |(plain, rebuilt)| format!("plain {} / rebuilt {}", text(plain), text(rebuilt));
+        return Err(differs(differing.into_iter().map(example).collect()));
+    }
+    let sampled = versions::rows(&mut *connection, REFERENCE, table).await?;
+    let rows = versions::rows(&mut *connection, &rebuilt, table).await?;
+    let drop = format!("DROP TABLE {REFERENCE}.{name}");
+    connection.execute(AssertSqlSafe(drop)).await?;
+    Ok((rows, sampled.cast_unsigned()))
+}
+
+/// Partition and offset of what the new version parked.
+async fn parked(
+    connection: &mut PgConnection,
+    build: &Build<'_>,
+) -> Result<HashSet<(i32, i64)>, sqlx::Error> {
+    let parked: Vec<(i32, i64)> = sqlx::query_as(
+        r#"SELECT partition, "offset" FROM daybook.parked_events WHERE projection = $1 AND version = $2"#,
+    )
+    .bind(build.projection.name)
+    .bind(build.version)
+    .fetch_all(connection)
+    .await?;
+    Ok(parked.into_iter().collect())
+}

@@ -1,0 +1,85 @@
+//! The switch: everything long is done before; what is left is done under locks that are held shortly
+//! and waited for even more shortly, again and again.
+
+use std::time::Duration;
+
+use sqlx::{Connection, Executor, PgConnection};
+
+use super::RebuildError;
+use super::build::Build;
+use crate::projection::{ProjectionError, point_view, schema};
+
+/// How long a switch waits for a reader or a projector; others queue behind it meanwhile.
+const LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '200ms'";
+/// Between two tries, for those who queued.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+/// Tries: about a minute.
+const TRIES_MAX: u32 = 90;
+/// How long the live projector may be held up while the last records are folded.
+const HOLD_MAX: Duration = Duration::from_secs(2);
+
+/// Makes the new version the live one, at the live one's very checkpoint.
+pub(super) async fn switch(
+    connection: &mut PgConnection,
+    build: &mut Build<'_>,
+    progress: &(impl Fn(u64, u64) + Send + Sync),
+) -> Result<(), RebuildError> {
+    for _ in 0..TRIES_MAX {
+        // All but what comes in the next moment, without any lock.
+        build.catch_up(&mut *connection, progress).await?;
+        match tokio::time::timeout(HOLD_MAX, attempt(&mut *connection, build)).await {
+            Ok(Err(RebuildError::Projection(ProjectionError::Database(error)))) if is_lock(&error) => {
+                tracing::info!(projection = build.projection.name, %error, "the switch waits for readers");
+            }
+            Ok(outcome) => return outcome,
+            // Rolled back by being dropped.
+            Err(_) => tracing::info!(
+                projection = build.projection.name,
+                "the switch took too long; again"
+            ),
+        }
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
+    Err(RebuildError::InUse(build.projection.name))
+}
+
+/// A lock was not to be had in time, or a deadlock was resolved against us.
+fn is_lock(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(|error| error.code())
+        .is_some_and(|code| matches!(&*code, "55P03" | "40P01"))
+}
+
+async fn attempt(connection: &mut PgConnection, build: &mut Build<'_>) -> Result<(), RebuildError> {
+    let name = build.projection.name;
+    let mut transaction = connection.begin().await?;
+    transaction.execute(LOCK_TIMEOUT).await?;
+    // The live projector takes this row FOR SHARE in each of its transactions.
+    sqlx::query("SELECT 1 FROM daybook.projections WHERE name = $1 AND status = 'active' FOR UPDATE")
+        .bind(name)
+        .execute(&mut *transaction)
+        .await?;
+    let targets = build.checkpoints(&mut transaction, build.live).await?;
+    build.fold_to(&mut transaction, &targets, &|_, _| ()).await?;
+    for (version, status) in [(build.live, "retired"), (build.version, "active")] {
+        sqlx::query("UPDATE daybook.projections SET status = $3 WHERE name = $1 AND version = $2")
+            .bind(name)
+            .bind(version)
+            .bind(status)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    // Last: from here on readers wait.
+    point_view(
+        &mut transaction,
+        &schema(name, build.version),
+        &build.projection.table,
+    )
+    .await?;
+    sqlx::query("SELECT pg_notify('daybook_checkpoints', $1)")
+        .bind(name)
+        .execute(&mut *transaction)
+        .await?;
+    Ok(transaction.commit().await?)
+}

@@ -1,0 +1,110 @@
+//! The versions around a rebuild: the live one, the new one, those that go.
+
+use eventsourcing::projection::Table;
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+
+use crate::projection::{Projection, create_table, record_fingerprint, schema};
+
+/// How long dropping an old version waits for its readers; then it stays until the next rebuild.
+const DROP_LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '2s'";
+
+pub(super) async fn live(connection: &mut PgConnection, name: &str) -> Result<Option<i32>, sqlx::Error> {
+    sqlx::query_scalar("SELECT version FROM daybook.projections WHERE name = $1 AND status = 'active'")
+        .bind(name)
+        .fetch_optional(connection)
+        .await
+}
+
+/// A new version, after what dead rebuilds left is gone.
+pub(super) async fn begin(
+    connection: &mut PgConnection,
+    projection: &Projection,
+) -> Result<i32, sqlx::Error> {
+    let dead: Vec<i32> =
+        sqlx::query_scalar("SELECT version FROM daybook.projections WHERE name = $1 AND status = 'building'")
+            .bind(projection.name)
+            .fetch_all(&mut *connection)
+            .await?;
+    for version in dead {
+        discard(&mut *connection, projection.name, version).await?;
+    }
+    let mut transaction = connection.begin().await?;
+    let version: i32 = sqlx::query_scalar(
+        "INSERT INTO daybook.projections (name, version, status)
+         SELECT $1, max(version) + 1, 'building' FROM daybook.projections WHERE name = $1 RETURNING version",
+    )
+    .bind(projection.name)
+    .fetch_one(&mut *transaction)
+    .await?;
+    record_fingerprint(&mut transaction, projection, version).await?;
+    create_table(
+        &mut transaction,
+        &schema(projection.name, version),
+        &projection.table,
+    )
+    .await?;
+    transaction.commit().await?;
+    Ok(version)
+}
+
+/// Drops the retired versions but the latest, which a roll-back would need. One that is in use stays
+/// until the next rebuild: the switch is done, so that is no error.
+pub(super) async fn retire_old(connection: &mut PgConnection, name: &str) -> Result<(), sqlx::Error> {
+    let old: Vec<i32> = sqlx::query_scalar(
+        "SELECT version FROM daybook.projections WHERE name = $1 AND status = 'retired'
+         ORDER BY version DESC OFFSET 1",
+    )
+    .bind(name)
+    .fetch_all(&mut *connection)
+    .await?;
+    for version in old {
+        if let Err(error) = discard(&mut *connection, name, version).await {
+            tracing::warn!(projection = name, version, %error, "an old version stays until the next rebuild");
+        }
+    }
+    Ok(())
+}
+
+/// Removes the version of a rebuild that failed; what fails here too is left to the next one.
+pub(super) async fn discard_failed(connection: &mut PgConnection, name: &str, version: i32) {
+    if let Err(error) = discard(connection, name, version).await {
+        tracing::warn!(projection = name, version, %error, "the next rebuild clears this version");
+    }
+}
+
+/// Removes a version with everything that belongs to it.
+pub(super) async fn discard(
+    connection: &mut PgConnection,
+    name: &str,
+    version: i32,
+) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    transaction.execute(DROP_LOCK_TIMEOUT).await?;
+    let drop = format!("DROP SCHEMA IF EXISTS {} CASCADE", schema(name, version));
+    transaction.execute(AssertSqlSafe(drop)).await?;
+    for sql in [
+        "DELETE FROM daybook.checkpoints WHERE projection = $1 AND version = $2",
+        "DELETE FROM daybook.parked_events WHERE projection = $1 AND version = $2",
+        "DELETE FROM daybook.projection_folds WHERE name = $1 AND version = $2",
+        "DELETE FROM daybook.projections WHERE name = $1 AND version = $2",
+    ] {
+        sqlx::query(sql)
+            .bind(name)
+            .bind(version)
+            .execute(&mut *transaction)
+            .await?;
+    }
+    transaction.commit().await
+}
+
+/// The rows of a version.
+pub(super) async fn rows(
+    connection: &mut PgConnection,
+    schema: &str,
+    table: &Table,
+) -> Result<i64, sqlx::Error> {
+    let count = format!("SELECT count(*) FROM {schema}.{}", table.name);
+    sqlx::query_scalar(AssertSqlSafe(count))
+        .fetch_one(connection)
+        .await
+}

@@ -1,0 +1,148 @@
+//! Versions: a changed fold, old ones that go, and a switch that holds nobody up.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use eventsourcing::aggregate::Recorded;
+use eventsourcing::contract::account::Moved;
+use eventsourcing::projection::{Change, FoldError, View};
+use eventsourcing_postgres::projection::Projection;
+use eventsourcing_postgres::rebuild::{RebuildError, Verified};
+
+use crate::shop::{AccountRow, Balances, Shop, row};
+
+/// Balances in half pennies: the same events, other rows.
+struct Doubled;
+
+impl View for Doubled {
+    const NAME: &'static str = "balances";
+    const SERVICE: &'static str = "accounts";
+    const FOLD: u32 = 2;
+    type Event = Moved;
+    type Row = AccountRow;
+
+    fn fold(row: Option<&AccountRow>, event: &Recorded<Moved>) -> Result<Change<AccountRow>, FoldError> {
+        let Change::Put(mut after) = Balances::fold(row, event)? else {
+            panic!("every movement is shown")
+        };
+        after.balance += event.event.by;
+        Ok(Change::Put(after))
+    }
+}
+
+/// A fold that is none: it gives other rows each time.
+struct Erratic;
+
+impl View for Erratic {
+    const NAME: &'static str = "balances";
+    const SERVICE: &'static str = "accounts";
+    const FOLD: u32 = 3;
+    type Event = Moved;
+    type Row = AccountRow;
+
+    fn fold(row: Option<&AccountRow>, event: &Recorded<Moved>) -> Result<Change<AccountRow>, FoldError> {
+        static TIMES: AtomicI64 = AtomicI64::new(0);
+        let Change::Put(mut after) = Balances::fold(row, event)? else {
+            panic!("every movement is shown")
+        };
+        after.balance = TIMES.fetch_add(1, Ordering::Relaxed);
+        Ok(Change::Put(after))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_fold_goes_live_by_a_rebuild_and_by_nothing_else() {
+    let shop = Shop::open().await;
+    shop.history(&["a", "b"], 3).await;
+    let (old, _stop) = shop.live(100);
+    shop.caught_up().await;
+    // A projector with the new fold must not write into the old version, and does not die of it.
+    let (new, _stop) = shop.live_of(Projection::view::<Doubled>(), 100);
+    shop.append(vec![shop.event("a", 4, 1)]).await;
+    shop.caught_up().await;
+    assert_eq!(shop.rows().await, [row("a", 4), row("b", 3)]);
+
+    let refused = shop.rebuild_of(&Projection::view::<Erratic>()).await;
+    assert!(
+        matches!(refused, Err(RebuildError::SampleDiffers { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(shop.rows().await, [row("a", 4), row("b", 3)]);
+
+    let rebuilt = shop
+        .rebuild_of(&Projection::view::<Doubled>())
+        .await
+        .expect("switches");
+    assert_eq!((rebuilt.rows, rebuilt.verified), (2, Verified::Sample(2)));
+    let doubled = |id: &str, sequence: i64| (id.to_owned(), 2 * sequence, sequence);
+    assert_eq!(shop.rows().await, [doubled("a", 4), doubled("b", 3)]);
+    // Now it is the old fold that waits, and the new one that goes on.
+    shop.append(vec![shop.event("b", 4, 1)]).await;
+    shop.caught_up().await;
+    assert_eq!(shop.rows().await, [doubled("a", 4), doubled("b", 4)]);
+    let again = shop
+        .rebuild_of(&Projection::view::<Doubled>())
+        .await
+        .expect("equal");
+    assert_eq!(again.verified, Verified::EqualToLive);
+    assert!(!old.is_finished() && !new.is_finished());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_version_before_is_kept_and_older_ones_go() {
+    let shop = Shop::open().await;
+    shop.history(&["a"], 3).await;
+    let (_running, _stop) = shop.live(100);
+    shop.caught_up().await;
+    for _ in 0..3 {
+        shop.rebuild().await.expect("switches");
+    }
+    let sql = "SELECT nspname::TEXT FROM pg_namespace WHERE nspname LIKE 'balances%' ORDER BY 1";
+    let schemas: Vec<String> = sqlx::query_scalar(sql)
+        .fetch_all(&shop.pool)
+        .await
+        .expect("readable");
+    assert_eq!(schemas, ["balances_v3", "balances_v4"]);
+    for table in [
+        "projections WHERE name",
+        "projection_folds WHERE name",
+        "checkpoints WHERE projection",
+    ] {
+        let sql = format!("SELECT DISTINCT version FROM daybook.{table} = 'balances' ORDER BY 1");
+        let versions: Vec<i32> = sqlx::query_scalar(sqlx::AssertSqlSafe(sql))
+            .fetch_all(&shop.pool)
+            .await
+            .expect("readable");
+        assert_eq!(versions, [3, 4], "{table}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_read_delays_the_switch_but_no_other_reader() {
+    let shop = Shop::open().await;
+    shop.history(&["a", "b"], 3).await;
+    let (_running, _stop) = shop.live(100);
+    shop.caught_up().await;
+    let mut long = shop.pool.begin().await.expect("begins");
+    let read = "SELECT count(*) FROM read.balances";
+    sqlx::query(read).execute(&mut *long).await.expect("reads");
+    let others = async {
+        let (started, mut slowest) = (Instant::now(), Duration::ZERO);
+        while started.elapsed() < Duration::from_secs(3) {
+            let asked = Instant::now();
+            sqlx::query(read).execute(&shop.pool).await.expect("reads");
+            slowest = slowest.max(asked.elapsed());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let version: i32 =
+            sqlx::query_scalar("SELECT version FROM daybook.projections WHERE status = 'active'")
+                .fetch_one(&shop.pool)
+                .await
+                .expect("readable");
+        long.rollback().await.expect("ends");
+        (slowest, version)
+    };
+    let (rebuilt, (slowest, version)) = tokio::join!(shop.rebuild(), others);
+    assert_eq!((rebuilt.expect("switches in the end"), version), (2, 1));
+    assert!(slowest < Duration::from_secs(1), "a reader waited {slowest:?}");
+}
