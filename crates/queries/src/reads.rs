@@ -25,6 +25,7 @@ pub use checkpoints::Checkpoints;
 pub use model::ReadModel;
 pub(crate) use snapshot::Snapshot;
 pub(crate) use statement::Statement;
+pub(crate) use unavailable::SumTooLarge;
 pub use watcher::Watcher;
 
 use crate::config::Config;
@@ -43,7 +44,7 @@ impl Reads {
     pub fn new(config: Config) -> Result<(Self, Watcher), sqlx::Error> {
         let (pool, watching) = (pool(&config, config.connections_max)?, pool(&config, 1)?);
         let (sender, newest) = watch::channel(Arc::default());
-        let watcher = Watcher::new(watching, config.checkpoint_poll, sender);
+        let watcher = Watcher::new(watching, config.checkpoint_poll, config.query_timeout, sender);
         let reads = Self {
             pool,
             config: Arc::new(config),

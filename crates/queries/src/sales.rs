@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::money::Money;
-use crate::reads::Reads;
+use crate::reads::{Reads, SumTooLarge};
 
 /// What was sold under one key, in one currency.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -31,7 +31,10 @@ pub struct Sales {
     pub credited: Money,
 }
 
-const COLUMNS: &str = "key, currency, orders, units, revenue, credit_notes, credited_units, credited";
+/// Sums are NUMERIC, which grows without end: as text they come whole.
+const COLUMNS: &str = "key, currency, orders::TEXT AS orders, units::TEXT AS units, revenue::TEXT AS revenue, \
+                       credit_notes::TEXT AS credit_notes, credited_units::TEXT AS credited_units, \
+                       credited::TEXT AS credited";
 
 fn decode(row: &PgRow) -> Result<Sales, sqlx::Error> {
     let currency: String = row.try_get("currency")?;
@@ -39,14 +42,20 @@ fn decode(row: &PgRow) -> Result<Sales, sqlx::Error> {
         amount,
         currency: currency.clone(),
     };
+    // A number that does not fit is refused, never cut.
+    let sum = |column: &str| {
+        let text: String = row.try_get(column)?;
+        text.parse()
+            .map_err(|_| sqlx::Error::Decode(Box::new(SumTooLarge(format!("{column} is {text}")))))
+    };
     Ok(Sales {
         key: row.try_get("key")?,
-        orders: row.try_get("orders")?,
-        units: row.try_get("units")?,
-        revenue: money(row.try_get("revenue")?),
-        credit_notes: row.try_get("credit_notes")?,
-        credited_units: row.try_get("credited_units")?,
-        credited: money(row.try_get("credited")?),
+        orders: sum("orders")?,
+        units: sum("units")?,
+        revenue: money(sum("revenue")?),
+        credit_notes: sum("credit_notes")?,
+        credited_units: sum("credited_units")?,
+        credited: money(sum("credited")?),
     })
 }
 

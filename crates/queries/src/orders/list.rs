@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
-use http_kit::page::{self, Page};
+use http_kit::page::Page;
 use http_kit::parameters::Query;
 use http_kit::position::Asked;
 use http_kit::precondition::IfNoneMatch;
@@ -13,8 +13,8 @@ use time::OffsetDateTime;
 use utoipa::IntoParams;
 
 use super::{COLUMNS, Order, decode};
-use crate::answer;
-use crate::reads::{ReadModel, Reads, Statement};
+use crate::answer::{List, Wanted};
+use crate::reads::{ReadModel, Reads};
 
 /// What to show.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -42,6 +42,14 @@ pub(super) struct ListParameters {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Key(#[serde(with = "time::serde::rfc3339")] OffsetDateTime, String);
 
+const LIST: List<Order, Key> = List {
+    model: ReadModel::Orders,
+    columns: COLUMNS,
+    order: "placed_at DESC, id DESC",
+    decode,
+    key: |order| Key(order.placed_at, order.id.clone()),
+};
+
 /// Orders, the latest first.
 #[utoipa::path(
     get,
@@ -62,21 +70,21 @@ pub(super) async fn list(
     Asked(asked): Asked,
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let limit = page::limit(asked_for.limit)?;
-    let after: Option<Key> = page::after(asked_for.after.as_deref())?;
-    let model = ReadModel::Orders;
-    let statement = || {
-        Statement::of(model, COLUMNS)
+    let wanted = Wanted {
+        limit: asked_for.limit,
+        after: asked_for.after.as_deref(),
+        asked: &asked,
+        known: &known,
+        uri: &uri,
+    };
+    LIST.answer(&reads, wanted, |statement, after| {
+        statement
             .filter("customer =", asked_for.customer.clone())
             .filter("status =", asked_for.status.clone())
             .beyond(
                 "(placed_at, id) <",
-                after.clone().map(|Key(placed_at, id)| (placed_at, id)),
+                after.cloned().map(|Key(placed_at, id)| (placed_at, id)),
             )
-            .page("placed_at DESC, id DESC", limit)
-    };
-    let snapshot = reads.read(model, &asked, statement, decode).await?;
-    answer::page(snapshot, &known, &uri, limit, |order| {
-        Key(order.placed_at, order.id.clone())
     })
+    .await
 }

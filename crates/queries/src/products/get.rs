@@ -8,9 +8,18 @@ use http_kit::precondition::IfNoneMatch;
 use http_kit::problem::{Document, Problem};
 
 use super::{COLUMNS, Product, decode};
-use crate::answer;
+use crate::answer::One;
 use crate::parameters::OneParameters;
-use crate::reads::{ReadModel, Reads, Statement};
+use crate::reads::{ReadModel, Reads};
+
+const ONE: One<Product> = One {
+    model: ReadModel::Products,
+    columns: COLUMNS,
+    by: "id =",
+    decode,
+    sequence: |found| found.sequence,
+    missing: "product_not_found",
+};
 
 /// One product.
 #[utoipa::path(
@@ -32,8 +41,5 @@ pub(super) async fn get(
     Asked(asked): Asked,
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let model = ReadModel::Products;
-    let statement = || Statement::of(model, COLUMNS).filter("id =", Some(id.clone()));
-    let snapshot = reads.read(model, &asked, statement, decode).await?;
-    answer::one(snapshot, &known, "product_not_found", |found| found.sequence)
+    ONE.answer(&reads, &asked, &known, &id).await
 }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
-use http_kit::page::{self, Page};
+use http_kit::page::Page;
 use http_kit::parameters::Query;
 use http_kit::position::Asked;
 use http_kit::precondition::IfNoneMatch;
@@ -12,8 +12,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{COLUMNS, Product, decode};
-use crate::answer;
-use crate::reads::{ReadModel, Reads, Statement};
+use crate::answer::{List, Wanted};
+use crate::reads::{ReadModel, Reads};
 
 /// What to show.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -38,6 +38,14 @@ pub(super) struct ListParameters {
     at: Option<String>,
 }
 
+const LIST: List<Product, String> = List {
+    model: ReadModel::Products,
+    columns: COLUMNS,
+    order: "sku",
+    decode,
+    key: |product| product.sku.clone(),
+};
+
 /// Products, by SKU.
 #[utoipa::path(
     get,
@@ -58,17 +66,19 @@ pub(super) async fn list(
     Asked(asked): Asked,
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let limit = page::limit(asked_for.limit)?;
-    let after: Option<String> = page::after(asked_for.after.as_deref())?;
-    let model = ReadModel::Products;
-    let statement = || {
-        Statement::of(model, COLUMNS)
+    let wanted = Wanted {
+        limit: asked_for.limit,
+        after: asked_for.after.as_deref(),
+        asked: &asked,
+        known: &known,
+        uri: &uri,
+    };
+    LIST.answer(&reads, wanted, |statement, after| {
+        statement
             .filter("status =", asked_for.status.clone())
             .filter("category =", asked_for.category.clone())
             .filter("brand =", asked_for.brand.clone())
-            .filter("sku >", after.clone())
-            .page("sku", limit)
-    };
-    let snapshot = reads.read(model, &asked, statement, decode).await?;
-    answer::page(snapshot, &known, &uri, limit, |product| product.sku.clone())
+            .filter("sku >", after.cloned())
+    })
+    .await
 }

@@ -33,8 +33,36 @@ pub(super) fn behind(shown: &Positions) -> Problem {
     problem.header(DAYBOOK_POSITION, position::header(shown))
 }
 
+/// A sum that no answer can carry.
+#[derive(Debug)]
+pub(crate) struct SumTooLarge(pub(crate) String);
+
+impl std::fmt::Display for SumTooLarge {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, more than a 64-bit number holds", self.0)
+    }
+}
+
+impl std::error::Error for SumTooLarge {}
+
+/// 500 `sum_too_large`: the read model knows it, the answer's format does not.
+fn too_large(sum: &SumTooLarge) -> Problem {
+    tracing::error!(%sum, "a sum cannot be shown");
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "sum_too_large",
+        "A sum is larger than an answer can carry",
+    )
+    .detail(sum.to_string())
+}
+
 /// The problem for an error of the database; what it was goes to the log, not to the client.
 pub(super) fn of(error: &sqlx::Error) -> Problem {
+    if let sqlx::Error::Decode(source) = error
+        && let Some(sum) = source.downcast_ref::<SumTooLarge>()
+    {
+        return too_large(sum);
+    }
     if is_defect(error) {
         tracing::error!(%error, "a read model does not have the shape this build expects");
         return Problem::internal();

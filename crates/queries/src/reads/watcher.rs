@@ -19,6 +19,7 @@ const RECONNECT_PAUSE: Duration = Duration::from_millis(200);
 pub struct Watcher {
     pool: PgPool,
     poll_interval: Duration,
+    query_timeout: Duration,
     newest: watch::Sender<Arc<Checkpoints>>,
 }
 
@@ -26,11 +27,13 @@ impl Watcher {
     pub(super) const fn new(
         pool: PgPool,
         poll_interval: Duration,
+        query_timeout: Duration,
         newest: watch::Sender<Arc<Checkpoints>>,
     ) -> Self {
         Self {
             pool,
             poll_interval,
+            query_timeout,
             newest,
         }
     }
@@ -46,11 +49,11 @@ impl Watcher {
     }
 
     async fn watch(&self) -> Result<(), sqlx::Error> {
-        let mut listener = PgListener::connect_with(&self.pool).await?;
-        listener.listen(CHANNEL).await?;
+        let mut listener = self.bounded(PgListener::connect_with(&self.pool)).await?;
+        self.bounded(listener.listen(CHANNEL)).await?;
         loop {
             // First listen, then look: what moves in between is told.
-            self.look(&mut listener).await?;
+            self.bounded(self.look(&mut listener)).await?;
             match tokio::time::timeout(self.poll_interval, listener.try_recv()).await {
                 Ok(Ok(Some(_))) => while listener.next_buffered().is_some() {},
                 Ok(Ok(None)) => return Ok(()),
@@ -59,6 +62,12 @@ impl Watcher {
                 Err(_) => {}
             }
         }
+    }
+
+    /// A server that is frozen closes no socket: what it does not answer in time is asked anew.
+    async fn bounded<T>(&self, work: impl Future<Output = Result<T, sqlx::Error>>) -> Result<T, sqlx::Error> {
+        let outcome = tokio::time::timeout(self.query_timeout, work).await;
+        outcome.unwrap_or_else(|late| Err(sqlx::Error::Io(late.into())))
     }
 
     async fn look(&self, listener: &mut PgListener) -> Result<(), sqlx::Error> {

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
-use http_kit::page::{self, Page};
+use http_kit::page::Page;
 use http_kit::parameters::Query;
 use http_kit::position::Asked;
 use http_kit::precondition::IfNoneMatch;
@@ -12,8 +12,8 @@ use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{COLUMNS, Sales, decode};
-use crate::answer;
-use crate::reads::{ReadModel, Reads, Statement};
+use crate::answer::{List, Wanted};
+use crate::reads::{ReadModel, Reads};
 
 /// What sales are counted by.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
@@ -57,6 +57,14 @@ pub(super) struct ListParameters {
     at: Option<String>,
 }
 
+const LIST: List<Sales, (String, String)> = List {
+    model: ReadModel::Sales,
+    columns: COLUMNS,
+    order: "key, currency",
+    decode,
+    key: |sales| (sales.key.clone(), sales.revenue.currency.clone()),
+};
+
 /// Sales, by key.
 #[utoipa::path(
     get,
@@ -77,17 +85,17 @@ pub(super) async fn list(
     Asked(asked): Asked,
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let limit = page::limit(asked_for.limit)?;
-    let after: Option<(String, String)> = page::after(asked_for.after.as_deref())?;
-    let model = ReadModel::Sales;
-    let statement = || {
-        Statement::of(model, COLUMNS)
-            .filter("dimension =", Some(asked_for.by.name()))
-            .beyond("(key, currency) >", after.clone())
-            .page("key, currency", limit)
+    let wanted = Wanted {
+        limit: asked_for.limit,
+        after: asked_for.after.as_deref(),
+        asked: &asked,
+        known: &known,
+        uri: &uri,
     };
-    let snapshot = reads.read(model, &asked, statement, decode).await?;
-    answer::page(snapshot, &known, &uri, limit, |sales| {
-        (sales.key.clone(), sales.revenue.currency.clone())
+    LIST.answer(&reads, wanted, |statement, after| {
+        statement
+            .filter("dimension =", Some(asked_for.by.name()))
+            .beyond("(key, currency) >", after.cloned())
     })
+    .await
 }

@@ -8,9 +8,18 @@ use http_kit::precondition::IfNoneMatch;
 use http_kit::problem::{Document, Problem};
 
 use super::{COLUMNS, Stock, decode};
-use crate::answer;
+use crate::answer::One;
 use crate::parameters::OneParameters;
-use crate::reads::{ReadModel, Reads, Statement};
+use crate::reads::{ReadModel, Reads};
+
+const ONE: One<Stock> = One {
+    model: ReadModel::Availability,
+    columns: COLUMNS,
+    by: "sku =",
+    decode,
+    sequence: |found| found.sequence,
+    missing: "stock_not_found",
+};
 
 /// The stock of one SKU.
 #[utoipa::path(
@@ -32,8 +41,5 @@ pub(super) async fn get(
     Asked(asked): Asked,
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let model = ReadModel::Availability;
-    let statement = || Statement::of(model, COLUMNS).filter("sku =", Some(sku.clone()));
-    let snapshot = reads.read(model, &asked, statement, decode).await?;
-    answer::one(snapshot, &known, "stock_not_found", |found| found.sequence)
+    ONE.answer(&reads, &asked, &known, &sku).await
 }

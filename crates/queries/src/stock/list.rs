@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
-use http_kit::page::{self, Page};
+use http_kit::page::Page;
 use http_kit::parameters::Query;
 use http_kit::position::Asked;
 use http_kit::precondition::IfNoneMatch;
@@ -12,8 +12,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{COLUMNS, Stock, decode};
-use crate::answer;
-use crate::reads::{ReadModel, Reads, Statement};
+use crate::answer::{List, Wanted};
+use crate::reads::{ReadModel, Reads};
 
 /// What to show.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -31,6 +31,14 @@ pub(super) struct ListParameters {
     )]
     at: Option<String>,
 }
+
+const LIST: List<Stock, String> = List {
+    model: ReadModel::Availability,
+    columns: COLUMNS,
+    order: "sku",
+    decode,
+    key: |stock| stock.sku.clone(),
+};
 
 /// Stock, by SKU.
 #[utoipa::path(
@@ -52,14 +60,15 @@ pub(super) async fn list(
     Asked(asked): Asked,
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let limit = page::limit(asked_for.limit)?;
-    let after: Option<String> = page::after(asked_for.after.as_deref())?;
-    let model = ReadModel::Availability;
-    let statement = || {
-        Statement::of(model, COLUMNS)
-            .filter("sku >", after.clone())
-            .page("sku", limit)
+    let wanted = Wanted {
+        limit: asked_for.limit,
+        after: asked_for.after.as_deref(),
+        asked: &asked,
+        known: &known,
+        uri: &uri,
     };
-    let snapshot = reads.read(model, &asked, statement, decode).await?;
-    answer::page(snapshot, &known, &uri, limit, |stock| stock.sku.clone())
+    LIST.answer(&reads, wanted, |statement, after| {
+        statement.filter("sku >", after.cloned())
+    })
+    .await
 }

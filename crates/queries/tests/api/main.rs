@@ -1,6 +1,7 @@
 //! The query API on a real PostgreSQL, with read models made by hand.
 
 mod fixture;
+mod frozen;
 mod switch;
 
 use std::time::{Duration, Instant};
@@ -137,6 +138,27 @@ async fn sales_have_the_shape_that_was_promised() {
         )
         .await;
     assert_eq!(known.status, StatusCode::NOT_MODIFIED);
+}
+
+#[tokio::test]
+async fn a_sum_that_does_not_fit_is_refused_by_name() {
+    let shop = Fixture::start().await;
+    shop.sql(
+        "ALTER TABLE read.sales ALTER revenue TYPE NUMERIC; INSERT INTO read.sales VALUES \
+         ('country', 'France', 'GBP', 1, 2, 9223372036854775807, 0, 0, 0), \
+         ('country', 'Gaul', 'GBP', 1, 2, 9223372036854775808, 0, 0, 0)",
+    )
+    .await;
+    let first = shop.get("/v1/sales?by=country&limit=1", &[]).await;
+    // The page looks one row ahead to know whether there are more.
+    assert_eq!(first.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(first.code(), "sum_too_large");
+    let detail = first.body["detail"].as_str().expect("says which");
+    assert!(detail.contains("revenue is 9223372036854775808"), "{detail}");
+    shop.sql("UPDATE read.sales SET revenue = 9223372036854775807")
+        .await;
+    let fits = shop.get("/v1/sales?by=country", &[]).await;
+    assert_eq!(fits.body["data"][1]["revenue"]["amount"], i64::MAX);
 }
 
 #[tokio::test]
