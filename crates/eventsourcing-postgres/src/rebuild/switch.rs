@@ -47,7 +47,7 @@ pub(super) async fn switch(
 fn is_lock(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
-        .and_then(|error| error.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .is_some_and(|code| matches!(&*code, "55P03" | "40P01"))
 }
 

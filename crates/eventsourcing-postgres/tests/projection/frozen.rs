@@ -96,7 +96,7 @@ async fn a_rebuild_of_a_frozen_database_ends_in_time_and_the_next_one_succeeds()
         Frozen::all_of(directory.path())
     };
     let (ended, frozen) = tokio::join!(
-        tokio::time::timeout(Duration::from_secs(60), shop.rebuild()),
+        tokio::time::timeout(Duration::from_mins(1), shop.rebuild()),
         freezing
     );
     let ended = ended.expect("ends by itself");
