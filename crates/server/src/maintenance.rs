@@ -63,7 +63,10 @@ pub async fn rebuild(parts: &Parts, name: Option<&str>) -> anyhow::Result<()> {
         let verified = match rebuilt.verified {
             Verified::EqualToLive => format!("{} rows equal to the ones before", rebuilt.rows),
             Verified::Sample(sampled) => {
-                format!("{} rows of a changed fold, {sampled} of them checked one by one", rebuilt.rows)
+                format!(
+                    "{} rows of a changed fold, {sampled} of them checked one by one",
+                    rebuilt.rows
+                )
             }
         };
         println!(
