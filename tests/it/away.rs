@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use testkit::Daybook;
 
+/// Commands at once when the database freezes.
+const UNITS: usize = 64;
 /// What a client may have to wait for an answer while the log is away.
 const BOUND: Duration = Duration::from_secs(15);
 
@@ -83,6 +85,62 @@ async fn a_database_that_dies_is_survived() {
     )
     .await;
     sum_is(&shop, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_freezes_is_survived() {
+    let (server, _data) = tokio::task::spawn_blocking(testkit::private_postgres)
+        .await
+        .expect("a server");
+    let url = server.url("postgres");
+    let directory = testkit::directory().expect("a directory");
+    let shop = Daybook::start(
+        directory.path(),
+        &["up", "--dev"],
+        &[("DATABASE_URL", url.as_str())],
+    )
+    .await;
+    receive(&shop, "before").await.expect("accepted");
+
+    // In the midst of commands: some are accepted before, some are in doubt, none waits for ever.
+    let asking = futures::future::join_all((0..UNITS).map(|number| {
+        let shop = &shop;
+        async move {
+            let asked = Instant::now();
+            let answer = receive(shop, &format!("many {number}")).await;
+            assert!(asked.elapsed() < BOUND, "{:?}", asked.elapsed());
+            answer
+        }
+    }));
+    let freezing = async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        testkit::Frozen::tree(server.process_id().expect("ours"))
+    };
+    let (answers, frozen) = tokio::join!(asking, freezing);
+    assert!(answers.iter().all(|answer| matches!(answer, Ok(()) | Err(503))));
+    for _ in 0..2 {
+        let asked = Instant::now();
+        assert_eq!(receive(&shop, "meanwhile").await, Err(503));
+        let read = reqwest::get(format!("{}/v1/stock/MUG", shop.queries)).await;
+        assert_eq!(read.expect("an answer").status(), 503);
+        assert!(asked.elapsed() < BOUND, "{:?}", asked.elapsed());
+    }
+    drop(frozen);
+
+    for number in 0..UNITS {
+        testkit::eventually("each is accepted, once", Duration::from_mins(1), async || {
+            receive(&shop, &format!("many {number}")).await.ok()
+        })
+        .await;
+    }
+    receive(&shop, "meanwhile").await.expect("accepted");
+    let all = i64::try_from(UNITS).expect("few") + 2;
+    sum_is(&shop, all).await;
+    testkit::eventually("it is ready again", Duration::from_mins(1), async || {
+        let ready = reqwest::get(format!("{}/readyz", shop.commands)).await.ok()?;
+        ready.status().is_success().then_some(())
+    })
+    .await;
 }
 
 /// The same server on the same port.

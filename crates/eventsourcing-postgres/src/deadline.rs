@@ -2,9 +2,11 @@
 //! for it would ever end by itself.
 
 use std::io::{Error, ErrorKind};
+use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::pool::PoolConnection;
+use sqlx::{Connection, PgConnection, PgPool, Postgres};
 
 /// How long a watched piece of work goes on without a sign of life from the server.
 const SILENCE_MAX: Duration = Duration::from_secs(20);
@@ -20,6 +22,44 @@ pub(crate) async fn within<T, E: From<sqlx::Error>>(
     match tokio::time::timeout(limit, work).await {
         Ok(outcome) => outcome,
         Err(_) => Err(late(limit).into()),
+    }
+}
+
+/// A connection lent by a pool. Unless it is given back it is closed without a word: work that was cut
+/// off leaves an answer to come, and a pool that asks a frozen server for it never has its place back.
+pub(crate) struct Lent(Option<PoolConnection<Postgres>>);
+
+/// A connection of `pool`; the wait for it is the pool's to bound.
+pub(crate) async fn lend(pool: &PgPool) -> Result<Lent, sqlx::Error> {
+    Ok(Lent(Some(pool.acquire().await?)))
+}
+
+impl Lent {
+    /// Its work is done.
+    pub(crate) fn give_back(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            drop(connection.detach());
+        }
+    }
+}
+
+impl Deref for Lent {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        self.0.as_ref().expect("taken only at the end of its life")
+    }
+}
+
+impl DerefMut for Lent {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        self.0.as_mut().expect("taken only at the end of its life")
     }
 }
 

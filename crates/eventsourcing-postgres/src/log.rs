@@ -4,11 +4,12 @@
 
 mod commit;
 mod headers;
+mod listen;
 mod read;
 mod topics;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,8 +19,9 @@ use eventsourcing::record::Record;
 use eventsourcing::topic::{Topic, TopicPartition};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::deadline::{lend, within};
 use commit::Append;
 use read::PostgresReader;
 use topics::KnownTopic;
@@ -35,6 +37,8 @@ pub struct Config {
     pub queue_max: usize,
     /// After this an append is `Unknown`.
     pub append_timeout: Duration,
+    /// How long the server may take to answer a question; then the log is `Unavailable`.
+    pub answer_timeout: Duration,
     /// How long to wait for a connection.
     pub connect_timeout: Duration,
     /// Connections.
@@ -50,6 +54,7 @@ impl Default for Config {
             commit_records_max: 4_000,
             queue_max: 1_024,
             append_timeout: Duration::from_secs(5),
+            answer_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(2),
             connections_max: 24,
             poll_interval: Duration::from_millis(500),
@@ -63,7 +68,7 @@ pub struct PostgresLog {
     pool: PgPool,
     config: Arc<Config>,
     committers: Arc<[mpsc::Sender<Append>]>,
-    topics: Arc<Mutex<HashMap<Topic, KnownTopic>>>,
+    topics: Arc<RwLock<HashMap<Topic, KnownTopic>>>,
     grown: Arc<watch::Sender<u64>>,
 }
 
@@ -80,13 +85,13 @@ impl PostgresLog {
         let pool = PgPoolOptions::new()
             .max_connections(config.connections_max)
             .acquire_timeout(config.connect_timeout)
-            .connect_lazy_with(options);
+            .connect_lazy_with(options.clone());
         let grown = Arc::new(watch::Sender::new(0));
         let config = Arc::new(config);
         let committers = (0..config.committers)
-            .map(|_| commit::spawn(pool.clone(), Arc::clone(&config), Arc::clone(&grown)))
+            .map(|_| commit::spawn(options.clone(), Arc::clone(&config), Arc::clone(&grown)))
             .collect();
-        read::spawn_listener(pool.clone(), Arc::downgrade(&grown), config.poll_interval);
+        listen::spawn(pool.clone(), &grown, Arc::clone(&config));
         Self {
             pool,
             config,
@@ -97,9 +102,9 @@ impl PostgresLog {
     }
 }
 
-#[async_trait]
-impl Log for PostgresLog {
-    async fn append(&self, to: &TopicPartition, records: Vec<Record>) -> Appended {
+impl PostgresLog {
+    /// Hands the append to its committer and waits for its answer.
+    async fn queue(&self, to: &TopicPartition, records: Vec<Record>) -> Appended {
         let topic = match self.place(to).await {
             Ok(topic) => topic,
             Err(error) => return Appended::Unknown(error.to_string()),
@@ -114,19 +119,20 @@ impl Log for PostgresLog {
             records,
             reply,
         };
-        let appending = async {
-            let sent = self.committers[index].send(append).await;
-            if sent.is_err() {
-                return Appended::Unknown("the committer is gone".to_owned());
-            }
-            answer
-                .await
-                .unwrap_or_else(|_| Appended::Unknown("the committer is gone".to_owned()))
-        };
-        let timed_out = |_| Appended::Unknown("PostgreSQL did not answer in time".to_owned());
-        tokio::time::timeout(self.config.append_timeout, appending)
+        let gone = || Appended::Unknown("the committer is gone".to_owned());
+        if self.committers[index].send(append).await.is_err() {
+            return gone();
+        }
+        answer.await.unwrap_or_else(|_| gone())
+    }
+}
+
+#[async_trait]
+impl Log for PostgresLog {
+    async fn append(&self, to: &TopicPartition, records: Vec<Record>) -> Appended {
+        tokio::time::timeout(self.config.append_timeout, self.queue(to, records))
             .await
-            .unwrap_or_else(timed_out)
+            .unwrap_or_else(|_| Appended::Unknown("PostgreSQL did not answer in time".to_owned()))
     }
 
     async fn reader(&self, from: Vec<(TopicPartition, Offset)>) -> Result<Box<dyn Reader>, LogError> {
@@ -147,17 +153,18 @@ impl Log for PostgresLog {
 
     async fn bounds(&self, of: &TopicPartition) -> Result<Bounds, LogError> {
         let topic = self.place(of).await?;
-        let (first, last): (Option<i64>, Option<i64>) = sqlx::query_as(
+        let asking = sqlx::query_as(
             r#"SELECT (SELECT "offset" FROM daybook_log.records
                        WHERE topic = $1 AND partition = $2 ORDER BY "offset" LIMIT 1),
                       (SELECT "offset" FROM daybook_log.records
                        WHERE topic = $1 AND partition = $2 ORDER BY "offset" DESC LIMIT 1)"#,
         )
         .bind(topic)
-        .bind(of.partition.cast_signed())
-        .fetch_one(&self.pool)
-        .await
-        .map_err(unavailable)?;
+        .bind(of.partition.cast_signed());
+        let mut lent = lend(&self.pool).await.map_err(unavailable)?;
+        let bounds = within(self.config.answer_timeout, asking.fetch_one(&mut *lent));
+        let (first, last): (Option<i64>, Option<i64>) = bounds.await.map_err(unavailable)?;
+        lent.give_back();
         let start = Offset(first.map_or(0, i64::cast_unsigned));
         Ok(Bounds {
             start,

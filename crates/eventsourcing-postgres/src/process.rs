@@ -1,5 +1,7 @@
 //! Where processes keep how far they have come.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use eventsourcing::checkpoint::{CheckpointError, ProcessCheckpoint, ProcessCheckpoints};
 use eventsourcing::ids::{Epoch, Offset, OwnerId};
@@ -8,6 +10,11 @@ use eventsourcing::topic::TopicPartition;
 use sqlx::PgPool;
 use uuid::Uuid;
 
+use crate::deadline::{lend, within};
+
+/// How long the server may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Checkpoints in the table `daybook.process_checkpoints`.
 #[derive(Clone)]
 pub struct PostgresCheckpoints(pub PgPool);
@@ -15,16 +22,17 @@ pub struct PostgresCheckpoints(pub PgPool);
 #[async_trait]
 impl ProcessCheckpoints for PostgresCheckpoints {
     async fn load(&self, process: &str, at: &TopicPartition) -> Result<ProcessCheckpoint, CheckpointError> {
-        let row: Option<(i64, i64, Option<Uuid>)> = sqlx::query_as(
+        let asking = sqlx::query_as(
             "SELECT next, epoch, owner FROM daybook.process_checkpoints
              WHERE process = $1 AND topic = $2 AND partition = $3",
         )
         .bind(process)
         .bind(at.topic.as_str())
-        .bind(at.partition.cast_signed())
-        .fetch_optional(&self.0)
-        .await
-        .map_err(unavailable)?;
+        .bind(at.partition.cast_signed());
+        let mut lent = lend(&self.0).await.map_err(unavailable)?;
+        let row = within(ANSWER_TIMEOUT, asking.fetch_optional(&mut *lent));
+        let row: Option<(i64, i64, Option<Uuid>)> = row.await.map_err(unavailable)?;
+        lent.give_back();
         let Some((next, epoch, owner)) = row else {
             return Ok(ProcessCheckpoint::default());
         };
@@ -45,7 +53,7 @@ impl ProcessCheckpoints for PostgresCheckpoints {
         from: ProcessCheckpoint,
         to: ProcessCheckpoint,
     ) -> Result<(), CheckpointError> {
-        let stored = sqlx::query(
+        let storing = sqlx::query(
             "INSERT INTO daybook.process_checkpoints AS c (process, topic, partition, next, epoch, owner)
              SELECT $1, $2, $3, $5, $6, $7
              WHERE $4 = 0 OR EXISTS (SELECT 1 FROM daybook.process_checkpoints
@@ -59,10 +67,11 @@ impl ProcessCheckpoints for PostgresCheckpoints {
         .bind(from.next.0.cast_signed())
         .bind(to.next.0.cast_signed())
         .bind(to.rule.epoch().0.cast_signed())
-        .bind(to.rule.current().map(|term| term.owner.0))
-        .execute(&self.0)
-        .await
-        .map_err(unavailable)?;
+        .bind(to.rule.current().map(|term| term.owner.0));
+        let mut lent = lend(&self.0).await.map_err(unavailable)?;
+        let stored = within(ANSWER_TIMEOUT, storing.execute(&mut *lent));
+        let stored = stored.await.map_err(unavailable)?;
+        lent.give_back();
         if stored.rows_affected() == 1 {
             Ok(())
         } else {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::eventually;
+use crate::{Frozen, eventually};
 
 /// A start may have to replay a log and, the first time, to initialise a server.
 const READY_DEADLINE: Duration = Duration::from_mins(2);
@@ -127,18 +127,19 @@ impl Daybook {
         }
     }
 
+    /// SIGSTOP until what is returned is dropped.
+    pub fn freeze(&self) -> Frozen {
+        Frozen::tree(self.child.as_ref().expect("runs").id())
+    }
+
     /// SIGTERM; waits for the end and returns whether it was a clean one.
     pub async fn terminate(&mut self) -> bool {
-        let id = self
-            .child
-            .as_ref()
-            .map(|child| child.id().to_string())
-            .expect("runs");
-        let sent = Command::new("kill")
-            .args(["-TERM", &id])
-            .status()
-            .expect("kill is there");
-        assert!(sent.success());
+        let child = self.child.as_ref().expect("runs");
+        rustix::process::kill_process(
+            rustix::process::Pid::from_child(child),
+            rustix::process::Signal::TERM,
+        )
+        .expect("ours to stop");
         let status = eventually("daybook stops", Duration::from_secs(30), async || self.ended()).await;
         self.child = None;
         status.success()

@@ -6,6 +6,7 @@ mod broker;
 mod database;
 mod daybook;
 mod eventually;
+mod frozen;
 mod tether;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ pub use database::{TestDatabase, postgres, private_postgres, restart_postgres};
 pub use daybook::{Daybook, daybook_binary};
 pub use embedded::postgres::Postgres;
 pub use eventually::eventually;
+pub use frozen::Frozen;
 
 /// The folder of real data (`DAYBOOK_SHARED_DATA`, or `../shared/data` beside the checkout); `None`
 /// where it is not. Tests that need it say so and skip.

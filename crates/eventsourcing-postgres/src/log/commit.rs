@@ -6,10 +6,12 @@ use std::sync::Arc;
 use eventsourcing::ids::Offset;
 use eventsourcing::log::Appended;
 use eventsourcing::record::Record;
-use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{CHANNEL, Config, headers};
+use crate::deadline::within;
 
 /// Another writer keeps taking the offsets first: give up after so many tries and say "unknown".
 const TRIES_MAX: usize = 16;
@@ -24,13 +26,15 @@ pub(super) struct Append {
 
 /// Starts a task that commits until its queue is closed.
 pub(super) fn spawn(
-    pool: PgPool,
+    options: PgConnectOptions,
     config: Arc<Config>,
     grown: Arc<watch::Sender<u64>>,
 ) -> mpsc::Sender<Append> {
     let (queue, mut waiting) = mpsc::channel::<Append>(config.queue_max);
     let mut committer = Committer {
-        pool,
+        options,
+        config: Arc::clone(&config),
+        connection: None,
         ends: HashMap::new(),
     };
     tokio::spawn(async move {
@@ -41,6 +45,11 @@ pub(super) fn spawn(
                 let Ok(next) = waiting.try_recv() else { break };
                 records += next.records.len();
                 group.push(next);
+            }
+            // Whoever gave up was told "unknown" and fences; what is not sent is not in the way then.
+            group.retain(|append| !append.reply.is_closed());
+            if group.is_empty() {
+                continue;
             }
             let outcomes = committer.commit(&group).await;
             grown.send_modify(|commits| *commits += 1);
@@ -54,7 +63,10 @@ pub(super) fn spawn(
 }
 
 struct Committer {
-    pool: PgPool,
+    options: PgConnectOptions,
+    config: Arc<Config>,
+    /// Its own, so that no commit pays for the questions a pool asks of its connections.
+    connection: Option<PgConnection>,
     /// The next offset of each partition as last seen here. Another process may have gone on; the
     /// primary key says so.
     ends: HashMap<(i32, i32), i64>,
@@ -64,7 +76,8 @@ impl Committer {
     async fn commit(&mut self, group: &[Append]) -> Vec<Appended> {
         let mut last = String::new();
         for _ in 0..TRIES_MAX {
-            match self.try_commit(group).await {
+            let limit = self.config.append_timeout;
+            match within(limit, self.try_commit(group)).await {
                 Ok(offsets) => return offsets.into_iter().map(Appended::At).collect(),
                 Err(error) => {
                     self.ends.clear();
@@ -75,12 +88,24 @@ impl Committer {
                         .as_database_error()
                         .is_some_and(sqlx::error::DatabaseError::is_unique_violation)
                     {
+                        // An answer may still be on its way to it.
+                        self.connection = None;
                         break;
                     }
                 }
             }
         }
         group.iter().map(|_| Appended::Unknown(last.clone())).collect()
+    }
+
+    async fn connection(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
+        let connection = if let Some(connection) = self.connection.take() {
+            connection
+        } else {
+            let connecting = PgConnection::connect_with(&self.options);
+            within(self.config.connect_timeout, connecting).await?
+        };
+        Ok(self.connection.insert(connection))
     }
 
     async fn try_commit(&mut self, group: &[Append]) -> Result<Vec<Vec<Offset>>, sqlx::Error> {
@@ -99,7 +124,7 @@ impl Committer {
             }
             offsets.push((first..end.cast_unsigned()).map(Offset).collect());
         }
-        columns.insert(&self.pool).await?;
+        columns.insert(self.connection().await?).await?;
         self.ends = ends;
         Ok(offsets)
     }
@@ -114,7 +139,7 @@ impl Committer {
                 )
                 .bind(place.0)
                 .bind(place.1)
-                .fetch_one(&self.pool)
+                .fetch_one(self.connection().await?)
                 .await?;
                 self.ends.insert(place, end);
             }
@@ -145,7 +170,7 @@ impl Columns {
     }
 
     /// One statement, so one round trip and one commit; the notification goes out with it.
-    async fn insert(self, pool: &PgPool) -> Result<(), sqlx::Error> {
+    async fn insert(self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         sqlx::query(
             r#"WITH written AS (
                    INSERT INTO daybook_log.records (topic, partition, "offset", key, value, headers)
@@ -159,7 +184,7 @@ impl Columns {
         .bind(self.values)
         .bind(self.headers)
         .bind(CHANNEL)
-        .execute(pool)
+        .execute(connection)
         .await?;
         Ok(())
     }

@@ -1,21 +1,18 @@
 //! Reading: a query per round for all partitions, woken by commits here and elsewhere.
 
 use std::collections::HashMap;
-use std::sync::Weak;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use eventsourcing::ids::Offset;
-use eventsourcing::log::{Bounds, Log, LogError, Reader};
+use eventsourcing::log::{Bounds, LogError, Reader};
 use eventsourcing::record::{Record, Stored};
 use eventsourcing::topic::TopicPartition;
-use sqlx::PgPool;
-use sqlx::postgres::PgListener;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-use super::{CHANNEL, PostgresLog, headers, unavailable};
+use super::{PostgresLog, headers, unavailable};
+use crate::deadline::{lend, within};
 
 /// Where a reader stands in one partition.
 pub(super) struct Cursor {
@@ -28,6 +25,8 @@ pub(super) struct PostgresReader {
     log: PostgresLog,
     cursors: Vec<Cursor>,
     by_place: HashMap<(i32, i32), usize>,
+    /// Which cursor is asked for first.
+    first: usize,
     grown: watch::Receiver<u64>,
 }
 
@@ -59,18 +58,18 @@ impl PostgresReader {
             log,
             cursors,
             by_place,
+            first: 0,
             grown,
         }
     }
 
-    async fn fetch(&self, max: usize) -> Result<Vec<Row>, LogError> {
-        let column = |of: fn(&Cursor) -> i32| self.cursors.iter().map(of).collect::<Vec<_>>();
-        let next: Vec<i64> = self
-            .cursors
-            .iter()
-            .map(|cursor| cursor.next.0.cast_signed())
-            .collect();
-        sqlx::query_as(
+    async fn fetch(&mut self, max: usize) -> Result<Vec<Row>, LogError> {
+        // Another partition is first each time: a full one must not keep the others waiting for ever.
+        self.first = (self.first + 1) % self.cursors.len().max(1);
+        let (after, before) = self.cursors.split_at(self.first);
+        let cursors = || before.iter().chain(after);
+        let next: Vec<i64> = cursors().map(|cursor| cursor.next.0.cast_signed()).collect();
+        let asking = sqlx::query_as(
             r#"SELECT r.topic, r.partition, r."offset", r.key, r.value, r.headers, r.written_at
                FROM UNNEST($1::integer[], $2::integer[], $3::bigint[]) AS c (topic, partition, next)
                CROSS JOIN LATERAL (
@@ -79,31 +78,34 @@ impl PostgresReader {
                    ORDER BY r."offset" LIMIT $4) r
                LIMIT $4"#,
         )
-        .bind(column(|cursor| cursor.topic))
-        .bind(column(|cursor| cursor.at.partition.cast_signed()))
+        .bind(cursors().map(|cursor| cursor.topic).collect::<Vec<_>>())
+        .bind(
+            cursors()
+                .map(|cursor| cursor.at.partition.cast_signed())
+                .collect::<Vec<_>>(),
+        )
         .bind(next)
-        .bind(i64::try_from(max).unwrap_or(i64::MAX))
-        .fetch_all(&self.log.pool)
-        .await
-        .map_err(unavailable)
+        .bind(i64::try_from(max).unwrap_or(i64::MAX));
+        let mut lent = lend(&self.log.pool).await.map_err(unavailable)?;
+        let rows = within(self.log.config.answer_timeout, asking.fetch_all(&mut *lent));
+        let rows = rows.await.map_err(unavailable)?;
+        lent.give_back();
+        Ok(rows)
     }
 
-    /// Takes the rows that continue their partition. Offsets are dense, so a gap is either an append
-    /// of another process that is not visible yet, or a log that was cut.
-    async fn take(&mut self, rows: Vec<Row>) -> Result<Vec<Stored>, LogError> {
+    /// Takes the rows, which continue their partitions. Offsets are dense and a writer sees the last
+    /// one before it takes the next, so a gap is never an append on its way: the log was cut.
+    fn take(&mut self, rows: Vec<Row>) -> Result<Vec<Stored>, LogError> {
         let mut taken = Vec::with_capacity(rows.len());
-        let mut gap = None;
         for (topic, partition, offset, key, value, headers, timestamp) in rows {
             let Some(index) = self.by_place.get(&(topic, partition)) else {
                 continue;
             };
             let cursor = &mut self.cursors[*index];
-            let offset = Offset(offset.cast_unsigned());
+            let (at, offset) = (cursor.at.clone(), Offset(offset.cast_unsigned()));
             if offset != cursor.next {
-                gap = Some((cursor.at.clone(), cursor.next));
-                continue;
+                return Err(hole(&at, cursor.next, offset));
             }
-            let at = cursor.at.clone();
             // A damaged column is a record without headers: whoever judges it says where it lies.
             let headers = headers::decode(Bytes::from(headers)).unwrap_or_default();
             let record = Record {
@@ -119,11 +121,15 @@ impl PostgresReader {
             });
             cursor.next = offset.next();
         }
-        if let (Some((at, asked)), true) = (gap, taken.is_empty()) {
-            check(&at, self.log.bounds(&at).await?, asked)?;
-        }
         Ok(taken)
     }
+}
+
+fn hole(at: &TopicPartition, from: Offset, to: Offset) -> LogError {
+    LogError::Misconfigured(format!(
+        "the log of {at} has lost its records from offset {from} to {to}: nothing may be built on what follows; \
+         restore the table daybook_log.records from a backup"
+    ))
 }
 
 #[async_trait]
@@ -133,43 +139,10 @@ impl Reader for PostgresReader {
             // Marked before the query: a commit during it wakes the wait below at once.
             self.grown.borrow_and_update();
             let rows = self.fetch(max).await?;
-            let found = !rows.is_empty();
-            let taken = self.take(rows).await?;
-            if !taken.is_empty() {
-                return Ok(taken);
+            if !rows.is_empty() {
+                return self.take(rows);
             }
-            let patience = if found {
-                Duration::from_millis(1)
-            } else {
-                self.log.config.poll_interval
-            };
-            let _ = tokio::time::timeout(patience, self.grown.changed()).await;
+            let _ = tokio::time::timeout(self.log.config.poll_interval, self.grown.changed()).await;
         }
-    }
-}
-
-/// Wakes the readers of this process when another one commits. Ends with the log.
-pub(super) fn spawn_listener(pool: PgPool, grown: Weak<watch::Sender<u64>>, pause: Duration) {
-    tokio::spawn(async move {
-        while grown.strong_count() > 0 {
-            if let Err(error) = listen(&pool, &grown).await {
-                tracing::debug!(%error, "not listening, readers poll meanwhile");
-                tokio::time::sleep(pause).await;
-            }
-        }
-    });
-}
-
-async fn listen(pool: &PgPool, grown: &Weak<watch::Sender<u64>>) -> Result<(), sqlx::Error> {
-    let mut listener = PgListener::connect_with(pool).await?;
-    listener.listen(CHANNEL).await?;
-    loop {
-        let Some(sender) = grown.upgrade() else {
-            return Ok(());
-        };
-        // What was committed before the connection came up is found by this first wake-up.
-        sender.send_modify(|commits| *commits += 1);
-        drop(sender);
-        listener.recv().await?;
     }
 }

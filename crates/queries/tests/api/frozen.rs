@@ -1,54 +1,16 @@
 //! A PostgreSQL that is stopped in its tracks (SIGSTOP): it closes no socket and answers nothing.
 
-use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use axum::http::StatusCode;
 use queries::Config;
-use testkit::TestDatabase;
+use testkit::{Frozen, TestDatabase};
 
 use crate::fixture::Fixture;
 
-/// Sends a signal to the server and all its processes, the parent first.
-fn signal(data: &Path, signal: &str) {
-    let pid = find(data).expect("a running server has a postmaster.pid");
-    let children = Command::new("ps")
-        .args(["-o", "pid=", "--ppid", &pid])
-        .output()
-        .expect("ps is there");
-    let children = String::from_utf8(children.stdout).expect("numbers");
-    for pid in std::iter::once(pid.as_str()).chain(children.split_whitespace()) {
-        // A backend may have ended in between.
-        Command::new("kill")
-            .args([signal, pid])
-            .status()
-            .expect("kill is there");
-    }
-}
-
-/// The first line of `postmaster.pid` somewhere below.
-fn find(directory: &Path) -> Option<String> {
-    for entry in std::fs::read_dir(directory).ok()?.flatten() {
-        let path = entry.path();
-        if path.is_dir() {
-            if let Some(pid) = find(&path) {
-                return Some(pid);
-            }
-        } else if path.ends_with("postmaster.pid") {
-            return std::fs::read_to_string(path)
-                .ok()?
-                .lines()
-                .next()
-                .map(str::to_owned);
-        }
-    }
-    None
-}
-
 #[tokio::test]
 async fn a_frozen_database_is_503_in_bounded_time_and_comes_back() {
-    let (server, directory) = testkit::private_postgres();
+    let (server, _directory) = testkit::private_postgres();
     let url = server.url("postgres");
     let mut config = Config::new(url.clone());
     config.connections_max = 2;
@@ -58,7 +20,7 @@ async fn a_frozen_database_is_503_in_bounded_time_and_comes_back() {
     shop.checkpoint("orders", "orders", 0, 7).await;
     let position = [("daybook-position", "orders/0@7")];
     assert_eq!(shop.get("/v1/orders", &position).await.status, StatusCode::OK);
-    signal(directory.path(), "-STOP");
+    let frozen = Frozen::tree(server.process_id().expect("ours"));
     // More reads than connections, one after the other and at once: none waits for ever.
     for _ in 0..3 {
         let started = Instant::now();
@@ -81,7 +43,7 @@ async fn a_frozen_database_is_503_in_bounded_time_and_comes_back() {
         );
         assert!(!shop.reads.ready().await);
     }
-    signal(directory.path(), "-CONT");
+    drop(frozen);
     testkit::eventually("it is read again", Duration::from_secs(10), async || {
         (shop.get("/v1/orders", &position).await.status == StatusCode::OK).then_some(())
     })
