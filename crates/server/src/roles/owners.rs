@@ -7,7 +7,7 @@ use domain::product::Product;
 use domain::stock_item::StockItem;
 use eventsourcing::aggregate::Aggregate;
 use eventsourcing::owner::{self, Service};
-use eventsourcing_postgres::assignment::LockAssignment;
+use eventsourcing_postgres::assignment::ProcessLock;
 
 use super::Process;
 use crate::supervisor::Stage;
@@ -26,10 +26,14 @@ pub struct Owners {
 impl Owners {
     /// Starts them.
     pub fn start(process: &mut Process) -> Self {
+        let parts = &process.parts;
+        // One for all three: a process owns the whole shop or stands by.
+        let lock = format!("daybook.{}", parts.config.topics.prefix);
+        let lock = ProcessLock::compete(&parts.pool, lock);
         Self {
-            products: start(process, domain::product::SERVICE),
-            stock: start(process, domain::stock_item::SERVICE),
-            orders: start(process, domain::order::SERVICE),
+            products: start(process, &lock, domain::product::SERVICE),
+            stock: start(process, &lock, domain::stock_item::SERVICE),
+            orders: start(process, &lock, domain::order::SERVICE),
         }
     }
 
@@ -43,7 +47,7 @@ impl Owners {
     }
 }
 
-fn start<A: Aggregate>(process: &mut Process, service: &'static str) -> Service<A> {
+fn start<A: Aggregate>(process: &mut Process, lock: &ProcessLock, service: &'static str) -> Service<A> {
     let parts = &process.parts;
     let (config, topic) = (&parts.config, parts.topic(service));
     let settings = owner::Settings {
@@ -59,8 +63,7 @@ fn start<A: Aggregate>(process: &mut Process, service: &'static str) -> Service<
     let partitions = (0..config.topics.partitions)
         .map(|number| topic.partition(number))
         .collect();
-    let lock = format!("daybook.{}.{service}", config.topics.prefix);
-    let assignment = LockAssignment::new(parts.pool.clone(), lock, partitions);
+    let assignment = lock.assignment(partitions);
     let stop = process.supervisor.stop_of(Stage::Owners);
     let (handle, running) = owner::spawn::<A>(settings, Box::new(assignment), stop);
     process
