@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use eventsourcing::log::LogError;
 use eventsourcing::topic::Topic;
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigEntry, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+use crate::complaints::Plain;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 const APPEARS_POLL: Duration = Duration::from_millis(20);
@@ -72,10 +73,10 @@ fn pinned(settings: &TopicSettings) -> Vec<(&'static str, String)> {
     pinned
 }
 
-fn admin(brokers: &str) -> Result<AdminClient<DefaultClientContext>, LogError> {
+fn admin(brokers: &str) -> Result<AdminClient<Plain>, LogError> {
     ClientConfig::new()
         .set("bootstrap.servers", brokers)
-        .create()
+        .create_with_context(Plain)
         .map_err(|error| unavailable(&error))
 }
 
@@ -124,7 +125,7 @@ pub async fn create_topics(
     Ok(())
 }
 
-fn partitions_of(admin: &AdminClient<DefaultClientContext>, topic: &Topic) -> Result<u32, LogError> {
+fn partitions_of(admin: &AdminClient<Plain>, topic: &Topic) -> Result<u32, LogError> {
     let metadata = admin.inner().fetch_metadata(Some(topic.as_str()), TIMEOUT);
     let metadata = metadata.map_err(|error| unavailable(&error))?;
     let partitions = metadata

@@ -7,13 +7,15 @@ use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 
+use crate::complaints::Plain;
+
 /// Warm clients kept; each costs a few threads.
 const WARM_MAX: usize = 8;
 
 pub(crate) struct Consumers {
     brokers: String,
-    asking: BaseConsumer,
-    warm: Mutex<Vec<BaseConsumer>>,
+    asking: BaseConsumer<Plain>,
+    warm: Mutex<Vec<BaseConsumer<Plain>>>,
 }
 
 impl Consumers {
@@ -27,18 +29,18 @@ impl Consumers {
     }
 
     /// The client for questions; it never has an assignment.
-    pub(crate) const fn asking(&self) -> &BaseConsumer {
+    pub(crate) const fn asking(&self) -> &BaseConsumer<Plain> {
         &self.asking
     }
 
     /// A client for one reader: warm when there is one.
-    pub(crate) fn take(&self) -> Result<BaseConsumer, KafkaError> {
+    pub(crate) fn take(&self) -> Result<BaseConsumer<Plain>, KafkaError> {
         let warm = self.warm.lock().unwrap_or_else(PoisonError::into_inner).pop();
         warm.map_or_else(|| create(&self.brokers), Ok)
     }
 
     /// Back from a reader that is done.
-    pub(crate) fn give_back(&self, consumer: BaseConsumer) {
+    pub(crate) fn give_back(&self, consumer: BaseConsumer<Plain>) {
         if consumer.unassign().is_err() {
             return;
         }
@@ -49,7 +51,7 @@ impl Consumers {
     }
 }
 
-fn create(brokers: &str) -> Result<BaseConsumer, KafkaError> {
+fn create(brokers: &str) -> Result<BaseConsumer<Plain>, KafkaError> {
     ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .set("client.id", "daybook")
@@ -67,5 +69,5 @@ fn create(brokers: &str) -> Result<BaseConsumer, KafkaError> {
         .set("reconnect.backoff.ms", "20")
         .set("reconnect.backoff.max.ms", "1000")
         .set("allow.auto.create.topics", "false")
-        .create()
+        .create_with_context(Plain)
 }

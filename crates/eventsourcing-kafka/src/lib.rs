@@ -4,6 +4,7 @@
 //! this crate does is append batches, read partitions and look at watermarks.
 
 mod admin;
+mod complaints;
 mod consumers;
 mod log;
 mod producer;

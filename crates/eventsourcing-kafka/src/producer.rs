@@ -10,12 +10,13 @@ use eventsourcing::log::Appended;
 use eventsourcing::record::Record;
 use eventsourcing::topic::TopicPartition;
 use rdkafka::client::ClientContext;
-use rdkafka::config::ClientConfig;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use tokio::sync::oneshot;
 
+use crate::complaints;
 use crate::log::Config;
 
 /// One idempotent producer for all partitions of the process.
@@ -39,7 +40,15 @@ struct Delivered {
 /// Receives the delivery reports.
 struct Reports;
 
-impl ClientContext for Reports {}
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        complaints::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        complaints::error(&error, reason);
+    }
+}
 
 impl ProducerContext for Reports {
     type DeliveryOpaque = Arc<Ticket>;

@@ -19,6 +19,7 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
+use crate::complaints::Plain;
 use crate::consumers::Consumers;
 use crate::log::log_error;
 
@@ -97,7 +98,7 @@ struct Poller {
 }
 
 impl Poller {
-    fn run(&self, consumer: &BaseConsumer) {
+    fn run(&self, consumer: &BaseConsumer<Plain>) {
         let mut trouble: Option<Instant> = None;
         while !self.sender.is_closed() {
             let batch = match self.poll(consumer) {
@@ -124,7 +125,7 @@ impl Poller {
     }
 
     /// What is there: waits for the first record, takes the rest as it comes.
-    fn poll(&self, consumer: &BaseConsumer) -> Batch {
+    fn poll(&self, consumer: &BaseConsumer<Plain>) -> Batch {
         let mut records = Vec::new();
         let mut patience = POLL;
         while records.len() < BATCH_RECORDS_MAX {
@@ -166,7 +167,7 @@ impl Poller {
     }
 
     /// A position that the broker no longer (or not yet) has is final; so is a missing topic.
-    fn read_error(&self, consumer: &BaseConsumer, error: &KafkaError) -> LogError {
+    fn read_error(&self, consumer: &BaseConsumer<Plain>, error: &KafkaError) -> LogError {
         let gone = [
             RDKafkaErrorCode::AutoOffsetReset,
             RDKafkaErrorCode::OffsetOutOfRange,

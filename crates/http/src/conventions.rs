@@ -186,7 +186,8 @@ fn report(
     let (status, id) = (status.as_u16(), &context.request_id);
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     match status {
-        503 => tracing::warn!(api, %method, route, status, micros, request_id = %id, "request not served"),
+        // Whatever is away says so itself, once; the metric counts the requests.
+        503 => tracing::debug!(api, %method, route, status, micros, request_id = %id, "request not served"),
         500.. => tracing::error!(api, %method, route, status, micros, request_id = %id, "request failed"),
         _ => tracing::debug!(api, %method, route, status, micros, request_id = %id, "request"),
     }

@@ -59,7 +59,12 @@ impl Process {
         let drain = Duration::from_millis(config.shutdown.drain_timeout_ms);
         // A server cuts itself off at its deadline; the stage waits a little longer than that.
         let mut supervisor = Supervisor::new(lead, drain + Duration::from_secs(2));
-        let (parts, local) = Parts::open(config).await?;
+        // Whoever only reads the read models starts and serves while the log is away.
+        let (parts, local) = if apis == [Api::Queries] {
+            Parts::connect(config).await?
+        } else {
+            Parts::open(config).await?
+        };
         let (upkeep, stop) = (recorder.clone(), supervisor.stop_of(Stage::Owners));
         supervisor.spawn(Stage::Owners, "metrics", async move {
             tokio::select! {

@@ -3,7 +3,7 @@
 mod opening;
 mod tour;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{Config, LogKind};
@@ -84,9 +84,10 @@ struct Places {
     queries: String,
     log: String,
     postgres: String,
-    data: PathBuf,
-    /// How this very program is called again with the same log.
-    daybook: String,
+    /// Where everything is after the end.
+    kept: String,
+    /// How this very program is called to read the same log.
+    read_log: String,
 }
 
 impl Places {
@@ -96,29 +97,43 @@ impl Places {
             LogKind::Postgres => "in PostgreSQL".to_owned(),
             LogKind::Kafka => format!("on Kafka at {}", config.kafka.brokers),
         };
-        let postgres = if config.postgres.url.is_empty() {
-            format!("of its own, in {}", config.data)
+        let own = config.postgres.url.is_empty();
+        let (postgres, kept) = if own {
+            (format!("of its own, in {}", config.data), config.data.clone())
         } else {
-            "as configured".to_owned()
+            ("as configured".to_owned(), "that PostgreSQL".to_owned())
+        };
+        let kept = match config.log {
+            LogKind::Postgres => kept,
+            LogKind::Kafka => format!("{kept} and Kafka"),
         };
         Self {
             commands: reachable(&config.listen.commands),
             queries: reachable(&config.listen.queries),
             log,
             postgres,
-            data: process.parts.data().to_owned(),
-            daybook: called_again(config),
+            kept,
+            read_log: read_log(config),
         }
     }
 }
 
-/// The program's path, with what it cannot find out by itself.
-fn called_again(config: &Config) -> String {
+/// With what the program cannot find out by itself. A configured database is: it comes from the
+/// environment, and its password is not for the screen.
+fn read_log(config: &Config) -> String {
     let program =
         std::env::current_exe().map_or_else(|_| "daybook".to_owned(), |path| path.display().to_string());
-    match config.log {
-        LogKind::Postgres => program,
-        LogKind::Kafka => format!("KAFKA_BROKERS={} {program} --log kafka", config.kafka.brokers),
+    let reading = match config.log {
+        LogKind::Postgres => format!("{program} log read orders"),
+        LogKind::Kafka => format!(
+            "KAFKA_BROKERS={} {program} log read orders --log kafka",
+            config.kafka.brokers
+        ),
+    };
+    if config.postgres.url.is_empty() {
+        format!("{reading} --data {}", config.data)
+    } else {
+        reading
     }
 }
 

@@ -10,7 +10,7 @@ pub(super) fn print(places: &Places, products: &[Listed]) {
         queries,
         log,
         postgres,
-        data,
+        kept,
         ..
     } = places;
     println!();
@@ -29,7 +29,7 @@ pub(super) fn print(places: &Places, products: &[Listed]) {
         println!("{}", lines(places, product, &price.currency));
     }
     println!();
-    println!("Ctrl-C stops it; everything is kept in {}.", data.display());
+    println!("Ctrl-C stops it; everything is kept in {kept}.");
 }
 
 fn lines(places: &Places, product: &Listed, currency: &str) -> String {
@@ -56,9 +56,8 @@ curl -s {queries}/v1/stock/{sku}
 curl -s '{queries}/v1/sales?by=sku'
 
 # every record of it, with the verdict of the rule that decides what counts
-{read_log} log read orders --data {data}"#,
-        data = places.data.display(),
-        read_log = places.daybook,
+{read_log}"#,
+        read_log = places.read_log,
     )
 }
 
