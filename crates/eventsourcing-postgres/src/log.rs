@@ -72,6 +72,9 @@ pub struct PostgresLog {
     grown: Arc<watch::Sender<u64>>,
 }
 
+/// The server's own limit, above ours: a client's time-out does not end a statement.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The channel that wakes readers in other processes.
 pub(crate) const CHANNEL: &str = "daybook_log";
 
@@ -80,8 +83,12 @@ impl PostgresLog {
     /// runtime; connects when first used, so a server that is away is no error here.
     #[must_use]
     pub fn open(options: PgConnectOptions, config: Config) -> Self {
-        // An acknowledged record must survive the server: never less than `on`.
-        let options = options.options([("synchronous_commit", "on")]);
+        let options = options.options([
+            // An acknowledged record must survive the server: never less than `on`.
+            ("synchronous_commit", "on"),
+            // What was given up here must not go on there, one more with each new try.
+            ("statement_timeout", &STATEMENT_TIMEOUT.as_millis().to_string()),
+        ]);
         let pool = PgPoolOptions::new()
             .max_connections(config.connections_max)
             .acquire_timeout(config.connect_timeout)

@@ -9,6 +9,7 @@ use eventsourcing::record::Record;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use super::{CHANNEL, Config, headers};
 use crate::deadline::within;
@@ -75,9 +76,10 @@ struct Committer {
 impl Committer {
     async fn commit(&mut self, group: &[Append]) -> Vec<Appended> {
         let mut last = String::new();
+        let deadline = Instant::now() + self.config.append_timeout;
         for _ in 0..TRIES_MAX {
-            let limit = self.config.append_timeout;
-            match within(limit, self.try_commit(group)).await {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match within(left, self.try_commit(group)).await {
                 Ok(offsets) => return offsets.into_iter().map(Appended::At).collect(),
                 Err(error) => {
                     self.ends.clear();

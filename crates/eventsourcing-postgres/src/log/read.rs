@@ -69,6 +69,7 @@ impl PostgresReader {
         let (after, before) = self.cursors.split_at(self.first);
         let cursors = || before.iter().chain(after);
         let next: Vec<i64> = cursors().map(|cursor| cursor.next.0.cast_signed()).collect();
+        // A nested loop keeps the rows of each partition in their order, which the index gives.
         let asking = sqlx::query_as(
             r#"SELECT r.topic, r.partition, r."offset", r.key, r.value, r.headers, r.written_at
                FROM UNNEST($1::integer[], $2::integer[], $3::bigint[]) AS c (topic, partition, next)
