@@ -3,7 +3,7 @@
 //! `daybook up` brings its own PostgreSQL but no Kafka: that is for developers, and lives here.
 
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus};
+use std::process::{Command, ExitCode, ExitStatus};
 
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
@@ -17,9 +17,9 @@ enum Chore {
         /// Which log.
         #[arg(long, value_enum, default_value_t = Log::Postgres)]
         log: Log,
-        /// Where the data of local parts goes.
-        #[arg(long, default_value = "data")]
-        data: PathBuf,
+        /// Where the data of local parts goes: `data`, or `data-kafka` with that log.
+        #[arg(long)]
+        data: Option<PathBuf>,
         /// Handed on to `daybook up`.
         #[arg(last = true)]
         rest: Vec<String>,
@@ -27,7 +27,7 @@ enum Chore {
     /// Starts a local Kafka on a port of its own and keeps it until Ctrl-C.
     Kafka {
         /// Where its data goes.
-        #[arg(long, default_value = "data/kafka")]
+        #[arg(long, default_value = "data-kafka/kafka")]
         data: PathBuf,
         /// Its port; a free one by default.
         #[arg(long)]
@@ -41,18 +41,23 @@ enum Log {
     Kafka,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Chore::parse() {
-        Chore::Run { log, data, rest } => run(log, &data, &rest),
-        Chore::Kafka { data, port } => kafka(data, port),
+        Chore::Run { log, data, rest } => run(log, data, &rest),
+        Chore::Kafka { data, port } => kafka(data, port).map(|()| ExitCode::SUCCESS),
     }
 }
 
-fn run(log: Log, data: &PathBuf, rest: &[String]) -> anyhow::Result<()> {
+fn run(log: Log, data: Option<PathBuf>, rest: &[String]) -> anyhow::Result<ExitCode> {
+    // Two logs, two directories: read models fit only the log they were made from.
+    let data = data.unwrap_or_else(|| match log {
+        Log::Postgres => "data".into(),
+        Log::Kafka => "data-kafka".into(),
+    });
     let built = cargo(&["build", "--release", "--bin", "daybook"])?;
     anyhow::ensure!(built.success(), "the build failed");
     let mut daybook = Command::new("target/release/daybook");
-    daybook.args(["up", "--dev", "--data"]).arg(data).args(rest);
+    daybook.args(["up", "--dev", "--data"]).arg(&data).args(rest);
     // Held until Daybook has ended; dropping it stops the broker.
     let broker = match log {
         Log::Postgres => None,
@@ -71,8 +76,11 @@ fn run(log: Log, data: &PathBuf, rest: &[String]) -> anyhow::Result<()> {
     ctrlc::set_handler(|| ()).context("catching Ctrl-C")?;
     let status = daybook.status().context("starting target/release/daybook")?;
     drop(broker);
-    anyhow::ensure!(status.success(), "daybook ended with {status}");
-    Ok(())
+    // It has said why.
+    Ok(status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
 fn kafka(data: PathBuf, port: Option<u16>) -> anyhow::Result<()> {

@@ -62,7 +62,10 @@ pub enum LogError {
     #[error("{0} does not exist; `daybook topics create` creates it")]
     NoSuchTopic(String),
     /// The log does not hold what it must: it was cut, recreated or expired.
-    #[error("the log of {at} begins at {start} and ends at {end}, but offset {asked} was asked for")]
+    #[error(
+        "the log of {at} begins at {start} and ends at {end}, but whoever reads it has come to offset {asked}: its \
+         checkpoint belongs to another log, or this one was cut; give each log a database of its own, or restore it"
+    )]
     OutOfRange {
         /// The partition.
         at: TopicPartition,

@@ -43,17 +43,17 @@ fn lines(places: &Places, product: &Listed, currency: &str) -> String {
         r#"A short tour; paste it line by line.
 
 # one of the products on sale
-curl -s {queries}/v1/products/{id}
+curl -sw '\n' {queries}/v1/products/{id}
 
 # order two of it; send the same line again and it is the same order (Idempotent-Replayed)
-curl -s -D {headers} {commands}/v1/orders -H 'Content-Type: application/json' -H 'Idempotency-Key: tour' -H 'Daybook-Wait: settled' -d '{{"customer":"ada","country":"United Kingdom","currency":"{currency}","lines":[{{"sku":"{sku}","quantity":2}}]}}'
+curl -sw '\n' -D {headers} {commands}/v1/orders -H 'Content-Type: application/json' -H 'Idempotency-Key: tour' -H 'Daybook-Wait: settled' -d '{{"customer":"ada","country":"United Kingdom","currency":"{currency}","lines":[{{"sku":"{sku}","quantity":2}}]}}'
 
 # read it from the other API, at the position the answer named: never older than that
-curl -s -H "$(tr -d '\r' < {headers} | grep -i '^daybook-position')" {queries}$(tr -d '\r' < {headers} | sed -n 's/^[Ll]ocation: //p')
+curl -sw '\n' -H "$(tr -d '\r' < {headers} | grep -i '^daybook-position')" {queries}$(tr -d '\r' < {headers} | sed -n 's/^[Ll]ocation: //p')
 
 # what it did to stock and sales
-curl -s {queries}/v1/stock/{sku}
-curl -s '{queries}/v1/sales?by=sku'
+curl -sw '\n' {queries}/v1/stock/{sku}
+curl -sw '\n' '{queries}/v1/sales?by=sku'
 
 # every record of it, with the verdict of the rule that decides what counts
 {read_log}"#,
