@@ -20,6 +20,7 @@ use tower::{Service, layer};
 use tracing::Instrument;
 
 use crate::fallback;
+use crate::given::Given;
 use crate::json;
 use crate::metrics::Requests;
 use crate::problem::{PROBLEM_JSON, Problem};
@@ -55,13 +56,6 @@ struct Around {
     permits: Semaphore,
     environment: Arc<dyn Environment>,
     requests: Requests,
-}
-
-/// What a request is given on its way in; one extension, because each costs an allocation.
-#[derive(Clone)]
-pub(crate) struct Given {
-    pub(crate) context: RequestContext,
-    pub(crate) body_bytes_max: usize,
 }
 
 /// Puts the conventions around `router`. Merge [`crate::health::router`] after it, so that probes are

@@ -10,7 +10,7 @@ use futures::StreamExt;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
-use crate::conventions::Given;
+use crate::given::Given;
 use crate::problem::Problem;
 
 /// The deepest nesting of arrays and objects in a body.

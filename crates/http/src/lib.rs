@@ -7,6 +7,7 @@
 
 pub mod conventions;
 pub mod fallback;
+mod given;
 pub mod health;
 pub mod idempotency;
 pub mod json;

@@ -11,7 +11,7 @@ use eventsourcing::clock::Environment;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::conventions::Given;
+use crate::given::Given;
 use crate::problem::Problem;
 
 /// Names the request; taken from the client where sane, else drawn.
