@@ -6,9 +6,11 @@
 mod admin;
 mod complaints;
 mod consumers;
+mod group;
 mod log;
 mod producer;
 mod reader;
 
 pub use admin::{Finding, Flush, Severity, TopicSettings, check_topics, create_topics};
+pub use group::{GroupAssignment, GroupConfig, join};
 pub use log::{Config, KafkaLog};

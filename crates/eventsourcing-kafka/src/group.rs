@@ -1,0 +1,178 @@
+//! Who owns what, as a Kafka consumer group decides it. The group reads nothing: its partitions stand for
+//! the right to try. For liveness only; whoever it assigns a partition to must still win the fence.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use eventsourcing::assignment::{Assignment, AssignmentChange};
+use eventsourcing::log::LogError;
+use eventsourcing::topic::{Topic, TopicPartition};
+use rdkafka::TopicPartitionList;
+use rdkafka::client::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::KafkaError;
+use tokio::sync::mpsc;
+
+use crate::complaints;
+
+/// How long the member's thread waits for news before it looks whether it is still wanted.
+const POLL: Duration = Duration::from_millis(100);
+
+/// How to be a member.
+#[derive(Clone, Debug)]
+pub struct GroupConfig {
+    /// `host:port`, separated by commas.
+    pub brokers: String,
+    /// The name that all nodes of one shop share.
+    pub group: String,
+    /// A member that is silent for so long loses its partitions to the others.
+    pub session_timeout: Duration,
+    /// How often a member says that it lives; a third of the time-out or less.
+    pub heartbeat_interval: Duration,
+}
+
+impl GroupConfig {
+    /// The defaults, for these brokers and this group.
+    #[must_use]
+    pub fn new(brokers: impl Into<String>, group: impl Into<String>) -> Self {
+        Self {
+            brokers: brokers.into(),
+            group: group.into(),
+            session_timeout: Duration::from_secs(6),
+            heartbeat_interval: Duration::from_secs(2),
+        }
+    }
+}
+
+/// What the group assigns of one topic.
+pub struct GroupAssignment {
+    changes: mpsc::UnboundedReceiver<AssignmentChange>,
+    /// The process leaves the group when the last of its assignments is dropped.
+    _member: Arc<Member>,
+}
+
+/// One member for all topics, so that a process joins and leaves with everything at once.
+struct Member(Arc<AtomicBool>);
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+/// Joins the group for these topics; one assignment for each, in their order. Connects in the background.
+pub fn join(config: &GroupConfig, topics: &[Topic]) -> Result<Vec<GroupAssignment>, LogError> {
+    let misconfigured = |error: KafkaError| LogError::Misconfigured(error.to_string());
+    let left = Arc::new(AtomicBool::new(false));
+    let member = Arc::new(Member(Arc::clone(&left)));
+    let (mut listeners, mut assignments) = (HashMap::new(), Vec::new());
+    for topic in topics {
+        // Bounded by the number of partitions and rebalances, not by load.
+        let (tell, changes) = mpsc::unbounded_channel();
+        listeners.insert(topic.as_str().to_owned(), (topic.clone(), tell));
+        assignments.push(GroupAssignment {
+            changes,
+            _member: Arc::clone(&member),
+        });
+    }
+    let consumer = create(config, Listening(listeners)).map_err(misconfigured)?;
+    let names: Vec<&str> = topics.iter().map(Topic::as_str).collect();
+    consumer.subscribe(&names).map_err(misconfigured)?;
+    std::thread::Builder::new()
+        .name("kafka-group".to_owned())
+        .spawn(move || {
+            while !left.load(Ordering::Acquire) {
+                // What is assigned is paused, so there are no messages; polling is what tells the news.
+                if let Some(Err(error)) = consumer.poll(POLL) {
+                    complaints::error(&error, "the group of owners");
+                }
+            }
+            // Dropping the client leaves the group, so that others need not wait for the time-out.
+            drop(consumer);
+        })
+        .map_err(|error| LogError::Unavailable(error.to_string()))?;
+    Ok(assignments)
+}
+
+fn create(config: &GroupConfig, listening: Listening) -> Result<BaseConsumer<Listening>, KafkaError> {
+    ClientConfig::new()
+        .set("bootstrap.servers", &config.brokers)
+        .set("client.id", "daybook")
+        .set("group.id", &config.group)
+        .set(
+            "session.timeout.ms",
+            config.session_timeout.as_millis().to_string(),
+        )
+        .set(
+            "heartbeat.interval.ms",
+            config.heartbeat_interval.as_millis().to_string(),
+        )
+        // Moves only what must move.
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("auto.offset.reset", "latest")
+        .set("reconnect.backoff.ms", "20")
+        .set("reconnect.backoff.max.ms", "1000")
+        .set("allow.auto.create.topics", "false")
+        .create_with_context(listening)
+}
+
+/// Turns what the group says into changes. No work in here: the owners' own tasks react.
+struct Listening(HashMap<String, (Topic, mpsc::UnboundedSender<AssignmentChange>)>);
+
+impl Listening {
+    fn tell(&self, partitions: &TopicPartitionList, change: fn(TopicPartition) -> AssignmentChange) {
+        for element in partitions.elements() {
+            if let Some((topic, listener)) = self.0.get(element.topic()) {
+                let at = topic.partition(element.partition().cast_unsigned());
+                // Whoever no longer listens is about to leave.
+                let _ = listener.send(change(at));
+            }
+        }
+    }
+}
+
+impl ClientContext for Listening {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        complaints::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        complaints::error(&error, reason);
+    }
+}
+
+impl ConsumerContext for Listening {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Revoke(partitions) if consumer.assignment_lost() => {
+                self.tell(partitions, AssignmentChange::Lost);
+            }
+            Rebalance::Revoke(partitions) => self.tell(partitions, AssignmentChange::Revoked),
+            Rebalance::Assign(_) => {}
+            Rebalance::Error(error) => complaints::error(error, "the group of owners"),
+        }
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(partitions) = rebalance {
+            // The owners read for themselves, from where they stand.
+            if let Err(error) = consumer.pause(partitions) {
+                complaints::error(&error, "the group of owners");
+            }
+            self.tell(partitions, AssignmentChange::Assigned);
+        }
+    }
+}
+
+#[async_trait]
+impl Assignment for GroupAssignment {
+    async fn next(&mut self) -> Option<AssignmentChange> {
+        self.changes.recv().await
+    }
+}
