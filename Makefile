@@ -3,7 +3,7 @@
 LOG ?= postgres
 ARGS ?=
 
-.PHONY: run test check bench setup schemas
+.PHONY: run test check deny bench setup schemas
 
 run: setup ## start a whole Daybook with a demo catalogue; LOG=kafka starts a local Kafka first
 	cargo xtask run --log $(LOG) -- $(ARGS)
@@ -15,6 +15,9 @@ test: setup ## all tests, on a real Kafka and a real PostgreSQL
 check: setup ## formatting and lints
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+deny: ## licences, bans and sources of all dependencies; needs cargo-deny
+	cargo deny check bans licenses sources
 
 bench: setup ## ratios against limits; see docs/performance.md
 	cargo build --release --bin daybook

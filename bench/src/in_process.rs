@@ -66,6 +66,7 @@ impl InProcess {
             partitions,
             node: "bench".to_owned(),
             url: String::new(),
+            routes: None,
             source: "daybook/bench".to_owned(),
             config: owner::Config::default(),
         };

@@ -7,6 +7,7 @@ mod house;
 mod idempotency;
 mod import;
 mod last_item;
+mod nodes;
 mod position;
 mod rebuild;
 mod shop;

@@ -72,10 +72,10 @@ fn described() -> OpenApiRouter<Arc<CommandApi>> {
         .merge(credit_notes::router())
 }
 
-/// The endpoints, bare: put `http_kit::conventions` around them.
-pub fn router(api: CommandApi) -> Router {
+/// The endpoints, bare, and those for other nodes over the owners of this one: put `http_kit::conventions` around them.
+pub fn router(api: CommandApi, local: internal::Local) -> Router {
     let (router, _) = described().split_for_parts();
-    router.merge(internal::router()).with_state(Arc::new(api))
+    router.with_state(Arc::new(api)).merge(internal::router(local))
 }
 
 /// The API's description, as committed under `schemas/openapi/commands.json`.

@@ -6,6 +6,9 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
+use domain::order::Order;
+use domain::product::Product;
+use domain::stock_item::StockItem;
 use domain::{order, product, stock_item};
 use eventsourcing::aggregate::Aggregate;
 use eventsourcing::command::{Accepted, Context, Failure};
@@ -14,8 +17,6 @@ use eventsourcing::ids::AggregateId;
 use http_kit::json::Json;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
-use crate::api::CommandApi;
 
 /// One command on its way to its owner.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,26 +38,38 @@ pub fn path(service: &str) -> String {
     format!("/internal/v1/commands/{service}")
 }
 
-pub(crate) fn router() -> Router<Arc<CommandApi>> {
+/// The owners of this node. Never a node that forwards: a command makes one hop.
+#[derive(Clone)]
+pub struct Local {
+    /// Of products.
+    pub products: Arc<dyn Dispatch<Product>>,
+    /// Of stock.
+    pub stock: Arc<dyn Dispatch<StockItem>>,
+    /// Of orders.
+    pub orders: Arc<dyn Dispatch<Order>>,
+}
+
+pub(crate) fn router(local: Local) -> Router {
     Router::new()
         .route(
             &path(product::SERVICE),
-            post(async |State(api): State<Arc<CommandApi>>, Json { value, .. }| {
-                execute(&*api.products, value).await
+            post(async |State(local): State<Arc<Local>>, Json { value, .. }| {
+                execute(&*local.products, value).await
             }),
         )
         .route(
             &path(stock_item::SERVICE),
-            post(async |State(api): State<Arc<CommandApi>>, Json { value, .. }| {
-                execute(&*api.stock, value).await
+            post(async |State(local): State<Arc<Local>>, Json { value, .. }| {
+                execute(&*local.stock, value).await
             }),
         )
         .route(
             &path(order::SERVICE),
-            post(async |State(api): State<Arc<CommandApi>>, Json { value, .. }| {
-                execute(&*api.orders, value).await
+            post(async |State(local): State<Arc<Local>>, Json { value, .. }| {
+                execute(&*local.orders, value).await
             }),
         )
+        .with_state(Arc::new(local))
 }
 
 async fn execute<A: Aggregate>(

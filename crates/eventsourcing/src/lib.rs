@@ -34,5 +34,7 @@ pub mod dispatch;
 pub mod log;
 #[cfg(feature = "runtime")]
 pub mod owner;
+#[cfg(feature = "runtime")]
+pub mod routes;
 #[cfg(feature = "testing")]
 pub mod simulated;

@@ -42,7 +42,7 @@ use crate::dispatch::Dispatch;
 use crate::ids::AggregateId;
 use crate::log::{Log, LogError};
 use crate::position::Position;
-use crate::topic::{Topic, partition_of};
+use crate::topic::{Topic, TopicPartition, partition_of};
 use mailbox::{Execute, Message, Waiter};
 use partition::{Partition, Role};
 
@@ -129,6 +129,8 @@ pub struct Settings {
     pub node: String,
     /// Where this node takes forwarded commands, written into fences.
     pub url: String,
+    /// Where owners say what they serve ([`crate::routes`]); `None` where nobody forwards.
+    pub routes: Option<Topic>,
     /// `ce_source` of the events.
     pub source: String,
     /// Limits.
@@ -274,6 +276,24 @@ async fn supervise(
 }
 
 impl<A: Aggregate> Service<A> {
+    /// The topic of this aggregate type.
+    pub const fn topic(&self) -> &Topic {
+        &self.topic
+    }
+
+    /// The partition of an aggregate.
+    pub fn partition(&self, aggregate: &AggregateId) -> TopicPartition {
+        let index = u32::try_from(self.index(aggregate)).expect("made from a u32");
+        self.topic.partition(index)
+    }
+
+    /// Whether this node serves the partition at the moment.
+    pub fn serves(&self, at: &TopicPartition) -> bool {
+        self.serving
+            .get(at.partition as usize)
+            .is_some_and(|serving| *serving.borrow())
+    }
+
     fn index(&self, aggregate: &AggregateId) -> usize {
         let partitions = u32::try_from(self.mailboxes.len()).expect("made from a u32");
         partition_of(aggregate, partitions) as usize

@@ -7,7 +7,7 @@ mod sections;
 pub use layers::{ConfigError, Effective, Overrides, Source, load};
 pub use sections::{
     Http, Kafka, Listen, LogKind, Owner, Postgres, Process, Projections, Queries, Shutdown, Telemetry,
-    TextFormat, Topics,
+    TextFormat, Topics, reachable,
 };
 
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,7 @@
 //! The roles of a Daybook. Each can run in a process of its own; `daybook up` runs them all in one.
 
 pub mod commands;
+pub mod forward;
 pub mod owners;
 pub mod projections;
 pub mod queries;

@@ -4,9 +4,8 @@ mod opening;
 mod tour;
 
 use std::path::Path;
-use std::sync::Arc;
 
-use crate::config::{Config, LogKind};
+use crate::config::{Config, LogKind, reachable};
 use crate::import::{Item, demo_catalogue, load_eshop};
 use crate::roles::owners::Owners;
 use crate::roles::{Api, Endpoint, Process, commands, projections, queries, workers};
@@ -36,11 +35,11 @@ pub async fn run(config: Config, seed: Option<&str>) -> anyhow::Result<()> {
         None => Catalogue::AsItIs,
     };
     let mut process = Process::start(config, &[Api::Commands, Api::Queries]).await?;
-    let owners = Owners::start(&mut process);
+    let owners = Owners::start(&mut process)?;
     let (reads, query_router) = queries::start(&mut process)?;
     let projecting = projections::start(&mut process);
     let started = commands::start(&mut process, &owners, Some(reads.clone()));
-    let (stock, orders) = (Arc::new(owners.stock.clone()), Arc::new(owners.orders.clone()));
+    let (stock, orders) = (owners.stock.clone(), owners.orders.clone());
     let tails = workers::start(&mut process, stock, orders);
 
     let readiness = workers::readiness(commands::readiness(&owners, &started.prices), tails);
@@ -135,14 +134,4 @@ fn read_log(config: &Config) -> String {
     } else {
         reading
     }
-}
-
-/// `0.0.0.0` is where one listens, not where one goes.
-fn reachable(address: &str) -> String {
-    format!(
-        "http://{}",
-        address
-            .replacen("0.0.0.0", "127.0.0.1", 1)
-            .replacen("[::]", "[::1]", 1)
-    )
 }

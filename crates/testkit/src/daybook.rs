@@ -51,6 +51,18 @@ impl Daybook {
         daybook
     }
 
+    /// The same for one that will stand by: waits until it lives.
+    pub async fn start_standby(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut daybook = Self::prepare(directory, arguments, environment);
+        daybook.spawn().expect("starts");
+        let urls = [
+            format!("{}/livez", daybook.commands),
+            format!("{}/readyz", daybook.queries),
+        ];
+        daybook.answers(&urls).await;
+        daybook
+    }
+
     fn prepare(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let port = || embedded::free_port().expect("a free port");
         let (commands, queries) = (format!("127.0.0.1:{}", port()), format!("127.0.0.1:{}", port()));
@@ -70,14 +82,20 @@ impl Daybook {
     /// Starts it again after [`Daybook::kill`], with the same arguments, ports and data.
     pub async fn launch(&mut self) {
         self.spawn().expect("starts");
-        let client = reqwest::Client::new();
-        let deadline = tokio::time::Instant::now() + READY_DEADLINE;
-        for url in [
+        let urls = [
             format!("{}/readyz", self.commands),
             format!("{}/readyz", self.queries),
-        ] {
+        ];
+        self.answers(&urls).await;
+    }
+
+    /// Waits until each of these says 2xx.
+    async fn answers(&mut self, urls: &[String]) {
+        let client = reqwest::Client::new();
+        let deadline = tokio::time::Instant::now() + READY_DEADLINE;
+        for url in urls {
             loop {
-                let answer = client.get(&url).timeout(Duration::from_secs(5)).send().await;
+                let answer = client.get(url).timeout(Duration::from_secs(5)).send().await;
                 if answer.is_ok_and(|answer| answer.status().is_success()) {
                     break;
                 }
@@ -145,9 +163,14 @@ impl Daybook {
         status.success()
     }
 
+    /// All that it wrote.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
     /// The end of what it wrote.
     pub fn tail(&self) -> String {
-        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let text = self.log();
         let lines: Vec<&str> = text.lines().rev().take(TAIL_LINES).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }

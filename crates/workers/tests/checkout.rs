@@ -88,6 +88,7 @@ fn owners<A: Aggregate>(log: &SimulatedLog, service: &str) -> Service<A> {
         partitions: PARTITIONS,
         node: "test".to_owned(),
         url: "http://test".to_owned(),
+        routes: None,
         source: "/test".to_owned(),
         config: owner::Config::default(),
     };

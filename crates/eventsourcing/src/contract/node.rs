@@ -48,6 +48,7 @@ impl Node {
             partitions: Harness::PARTITIONS,
             node: "test".to_owned(),
             url: "http://127.0.0.1:0".to_owned(),
+            routes: None,
             source: "/test".to_owned(),
             config: Config {
                 retry_pause: Duration::from_millis(20),

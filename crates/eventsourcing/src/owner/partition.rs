@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use crate::aggregate::Aggregate;
 use crate::command::Unavailable;
 use crate::ids::AggregateId;
+use crate::routes::{self, Route};
 use crate::rule::Term;
 use crate::topic::TopicPartition;
 
@@ -109,6 +110,7 @@ impl<A: Aggregate> Partition<A> {
                 continue;
             }
             self.signals.serving(true);
+            self.announce();
             let ended = self.serve().await;
             self.signals.serving(false);
             match ended? {
@@ -121,6 +123,20 @@ impl<A: Aggregate> Partition<A> {
                 }
             }
         }
+    }
+
+    /// Tells the others, beside the work: a hint that comes late does no harm.
+    fn announce(&self) {
+        let (Some(routes), Some(term)) = (self.settings.routes.clone(), self.term) else {
+            return;
+        };
+        let route = Route {
+            epoch: term.epoch,
+            node: self.settings.node.clone(),
+            url: self.settings.url.clone(),
+        };
+        let (log, at) = (Arc::clone(&self.settings.log), self.at.clone());
+        tokio::spawn(async move { routes::announce(&*log, &routes, &at, &route).await });
     }
 
     /// Answers whoever waits in the mailbox; none of it was attempted.

@@ -86,6 +86,7 @@ impl World {
             partitions: 1,
             node: format!("node-{number}"),
             url: String::new(),
+            routes: None,
             source: "/simulation".to_owned(),
             config: Config {
                 batch_commands_max: 4,

@@ -50,7 +50,7 @@ section!(
         projections: String = "127.0.0.1:8082".to_owned(),
         /// Health and metrics of the `workers` role.
         workers: String = "127.0.0.1:8083".to_owned(),
-        /// Where other processes reach the command API; written into fences, used by `workers`.
+        /// Where other processes reach the command API; written into fences, used by `workers` and by nodes that forward. Follows `commands` where it is not set.
         commands_url: String = "http://127.0.0.1:8080".to_owned(),
     }
 );
@@ -98,6 +98,8 @@ section!(
         timeout_ms: u64 = 5_000,
         /// How long a batch waits for company.
         linger_ms: f64 = 0.0,
+        /// A command node that is silent for so long loses its partitions to the others.
+        session_timeout_ms: u64 = 6_000,
     }
 );
 
@@ -186,3 +188,23 @@ section!(
         log_filter: String = "info,sqlx=error".to_owned(),
     }
 );
+
+impl Listen {
+    /// Where others reach this node's command API: as configured, else where it listens.
+    #[must_use]
+    pub fn own_url(&self) -> String {
+        if self.commands_url == Self::default().commands_url {
+            return reachable(&self.commands);
+        }
+        self.commands_url.clone()
+    }
+}
+
+/// The URL of an address to listen on: `0.0.0.0` is where one listens, not where one goes.
+#[must_use]
+pub fn reachable(address: &str) -> String {
+    let host = address
+        .replacen("0.0.0.0", "127.0.0.1", 1)
+        .replacen("[::]", "[::1]", 1);
+    format!("http://{host}")
+}

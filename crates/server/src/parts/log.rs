@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use eventsourcing::log::{Log, LogError};
+use eventsourcing::routes;
 use eventsourcing::topic::Topic;
 use eventsourcing_kafka::{Flush, KafkaLog, Severity, TopicSettings};
 use eventsourcing_postgres::log::PostgresLog;
@@ -110,11 +111,18 @@ impl Topics {
                 for topic in &topics {
                     log.create_topic(topic, self.partitions).await?;
                 }
-                Ok(())
+                log.create_topic(&routes::topic(prefix), 1).await
             }
             Kind::Kafka {
                 brokers, settings, ..
-            } => eventsourcing_kafka::create_topics(brokers, &topics, settings).await,
+            } => {
+                eventsourcing_kafka::create_topics(brokers, &topics, settings).await?;
+                let one = TopicSettings {
+                    partitions: 1,
+                    ..settings.clone()
+                };
+                eventsourcing_kafka::create_topics(brokers, &[routes::topic(prefix)], &one).await
+            }
         }
     }
 

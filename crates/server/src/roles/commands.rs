@@ -50,16 +50,17 @@ pub fn start(process: &mut Process, owners: &Owners, reads: Option<Reads>) -> St
                 Err(error) = following.follow(log, &prefix) => Err(error.into()),
             }
         });
-    let router = commands::router(CommandApi {
-        products: Arc::new(owners.products.clone()),
-        stock: Arc::new(owners.stock.clone()),
-        orders: Arc::new(owners.orders.clone()),
+    let api = CommandApi {
+        products: owners.products.clone(),
+        stock: owners.stock.clone(),
+        orders: owners.orders.clone(),
         prices: Arc::new(prices.clone()),
         visibility: reads.map(|reads| Arc::new(ReadModels(reads)) as Arc<dyn Visibility>),
-        settlement: Arc::new(owners.orders.clone()),
+        settlement: owners.orders.clone(),
         environment: process.parts.environment.clone(),
         config: commands::Config::default(),
-    });
+    };
+    let router = commands::router(api, owners.local());
     Started { router, prices }
 }
 

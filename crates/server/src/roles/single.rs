@@ -8,14 +8,14 @@ use domain::stock_item::StockItem;
 use http_kit::health::Readiness;
 
 use super::owners::Owners;
-use super::remote::Remote;
+use super::remote::{self, Remote};
 use super::{Api, Endpoint, Process, commands, projections, queries, workers};
 use crate::config::Config;
 
 /// `daybook commands`.
 pub async fn run_commands(config: Config) -> anyhow::Result<()> {
     let mut process = Process::start(config, &[Api::Commands]).await?;
-    let owners = Owners::start(&mut process);
+    let owners = Owners::start(&mut process)?;
     // Only to tell what the read models show; they are another process's work.
     let (reads, _) = queries::start(&mut process)?;
     let started = commands::start(&mut process, &owners, Some(reads));
@@ -57,8 +57,9 @@ pub async fn run_projections(config: Config) -> anyhow::Result<()> {
 pub async fn run_workers(config: Config) -> anyhow::Result<()> {
     let mut process = Process::start(config, &[Api::Workers]).await?;
     let url = process.parts.config.listen.commands_url.clone();
-    let stock = Remote::<StockItem>::new(&url, domain::stock_item::SERVICE)?;
-    let orders = Remote::<Order>::new(&url, domain::order::SERVICE)?;
+    let http = remote::client()?;
+    let stock = Remote::<StockItem>::new(http.clone(), &url, domain::stock_item::SERVICE);
+    let orders = Remote::<Order>::new(http, &url, domain::order::SERVICE);
     let tails = workers::start(&mut process, Arc::new(stock), Arc::new(orders));
     let readiness = workers::readiness(Readiness::new(), tails);
     process.serve(Endpoint {
