@@ -61,6 +61,53 @@ async fn two_nodes_share_out_the_partitions_and_the_survivor_has_all() {
     println!("shared out {shared:?} times a partition was served, before one died");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_owner_that_was_frozen_wakes_up_and_writes_nothing_twice() {
+    let database = testkit::postgres().await;
+    let broker = tokio::task::spawn_blocking(testkit::kafka)
+        .await
+        .expect("a broker");
+    let environment = [
+        ("DATABASE_URL", database.url.as_str()),
+        ("KAFKA_BROKERS", broker.brokers.as_str()),
+        ("DAYBOOK_TOPICS_PREFIX", broker.prefix.as_str()),
+    ];
+    let (one, two) = directories();
+    let arguments = ["up", "--dev", "--log", "kafka"];
+    let first = Daybook::start(one.path(), &arguments, &environment).await;
+    let second = Daybook::start(two.path(), &arguments, &environment).await;
+    let before = receive_all(&[&first, &second], "before").await;
+    // In the midst of work: what the zombie had decided it may still send when it wakes up.
+    let working = async {
+        let asking =
+            (0..SKUS).map(async |number| receive(&first, &sku(number), &format!("midst {number}")).await);
+        futures::future::join_all(asking).await
+    };
+    let freezing = async {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let frozen = first.freeze();
+        // Long past its session: the other node has everything.
+        let taken_over = receive_all(&[&second], "meanwhile").await;
+        repeated(&second, "before", &before).await;
+        drop(frozen);
+        taken_over
+    };
+    let (midst, meanwhile) = tokio::join!(working, freezing);
+    // Whatever the zombie acknowledged, the log has; and it gives the answers that others gave.
+    for (number, answer) in midst.into_iter().enumerate() {
+        let again = testkit::eventually("it is answered", TAKEOVER_MAX, async || {
+            receive(&first, &sku(number), &format!("midst {number}"))
+                .await
+                .ok()
+        })
+        .await;
+        assert!(answer.is_err() || answer == Ok(again), "{number}: {answer:?}");
+    }
+    repeated(&first, "meanwhile", &meanwhile).await;
+    sums_are(&first, 3).await;
+    sums_are(&second, 3).await;
+}
+
 fn directories() -> (tempfile::TempDir, tempfile::TempDir) {
     let directory = || testkit::directory().expect("a directory");
     (directory(), directory())
