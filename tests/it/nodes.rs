@@ -11,6 +11,35 @@ const SKUS: usize = 16;
 /// The session's time-out, the replay, and slack for a busy machine.
 const TAKEOVER_MAX: Duration = Duration::from_mins(1);
 
+/// Two nodes over one Kafka.
+struct Pair {
+    first: Daybook,
+    second: Daybook,
+    /// With their logs; they go with this.
+    directories: (tempfile::TempDir, tempfile::TempDir),
+}
+
+impl Pair {
+    async fn open() -> Self {
+        let database = testkit::postgres().await;
+        let broker = tokio::task::spawn_blocking(testkit::kafka)
+            .await
+            .expect("a broker");
+        let environment = [
+            ("DATABASE_URL", database.url.as_str()),
+            ("KAFKA_BROKERS", broker.brokers.as_str()),
+            ("DAYBOOK_TOPICS_PREFIX", broker.prefix.as_str()),
+        ];
+        let directories = directories();
+        let arguments = ["up", "--dev", "--log", "kafka"];
+        Self {
+            first: Daybook::start(directories.0.path(), &arguments, &environment).await,
+            second: Daybook::start(directories.1.path(), &arguments, &environment).await,
+            directories,
+        }
+    }
+}
+
 /// What a command was answered: sequence and position, the same for each repeat.
 type Answered = (u64, String);
 
@@ -35,19 +64,11 @@ async fn a_standby_hands_on_and_takes_over() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_share_out_the_partitions_and_the_survivor_has_all() {
-    let database = testkit::postgres().await;
-    let broker = tokio::task::spawn_blocking(testkit::kafka)
-        .await
-        .expect("a broker");
-    let environment = [
-        ("DATABASE_URL", database.url.as_str()),
-        ("KAFKA_BROKERS", broker.brokers.as_str()),
-        ("DAYBOOK_TOPICS_PREFIX", broker.prefix.as_str()),
-    ];
-    let (one, two) = directories();
-    let arguments = ["up", "--dev", "--log", "kafka"];
-    let mut first = Daybook::start(one.path(), &arguments, &environment).await;
-    let second = Daybook::start(two.path(), &arguments, &environment).await;
+    let Pair {
+        mut first,
+        second,
+        directories: _kept,
+    } = Pair::open().await;
     let shared = testkit::eventually("both own some", TAKEOVER_MAX, async || {
         let (a, b) = (owned(&first), owned(&second));
         (a > 0 && b > 0).then_some((a, b))
@@ -63,19 +84,11 @@ async fn two_nodes_share_out_the_partitions_and_the_survivor_has_all() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_owner_that_was_frozen_wakes_up_and_writes_nothing_twice() {
-    let database = testkit::postgres().await;
-    let broker = tokio::task::spawn_blocking(testkit::kafka)
-        .await
-        .expect("a broker");
-    let environment = [
-        ("DATABASE_URL", database.url.as_str()),
-        ("KAFKA_BROKERS", broker.brokers.as_str()),
-        ("DAYBOOK_TOPICS_PREFIX", broker.prefix.as_str()),
-    ];
-    let (one, two) = directories();
-    let arguments = ["up", "--dev", "--log", "kafka"];
-    let first = Daybook::start(one.path(), &arguments, &environment).await;
-    let second = Daybook::start(two.path(), &arguments, &environment).await;
+    let Pair {
+        first,
+        second,
+        directories: _kept,
+    } = Pair::open().await;
     let before = receive_all(&[&first, &second], "before").await;
     // In the midst of work: what the zombie had decided it may still send when it wakes up.
     let working = async {

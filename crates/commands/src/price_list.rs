@@ -171,7 +171,8 @@ impl PriceList for InMemoryPriceList {
             let here = |partition| progress.next.get(partition).copied().unwrap_or_default();
             progress.complete && asked.iter().all(|(partition, offset)| here(partition) > *offset)
         };
-        if asked.is_empty() && self.is_complete() {
+        // Nearly always: no need to wait for anything.
+        if reached(&self.progress.borrow()) {
             return true;
         }
         let mut progress = self.progress.subscribe();

@@ -103,21 +103,14 @@ impl<A: Aggregate> Batch<A> {
         if let Some(last) = offsets.last() {
             book.next = last.next();
         }
-        for held in self.held {
-            let _ = match held {
-                Held::Answer { outcome, reply } => reply.send(outcome),
-                Held::Event {
-                    fresh,
-                    replayed,
-                    reply,
-                } => reply.send(Ok(accepted(at, &fresh.at(offsets), replayed))),
-            };
-        }
+        answer(self.held, at, Unavailable::Deposed, |fresh| {
+            Some(fresh.at(offsets))
+        });
     }
 
     /// The log was read instead, and holds what was `found`: whatever is not among it is void.
     pub(super) fn settle(self, at: &TopicPartition, found: &Found, void: Unavailable) {
-        answer(self.held, at, found, void);
+        answer(self.held, at, void, |fresh| found.get(&fresh.command).copied());
     }
 
     /// Like [`Batch::settle`], but answers that rest on the speculative state are void as well.
@@ -129,7 +122,9 @@ impl<A: Aggregate> Batch<A> {
             },
             event @ Held::Event { .. } => event,
         });
-        answer(held.collect(), at, found, void);
+        answer(held.collect(), at, void, |fresh| {
+            found.get(&fresh.command).copied()
+        });
     }
 }
 
@@ -150,7 +145,13 @@ pub(super) fn accepted(at: &TopicPartition, known: &Remembered, replayed: bool) 
     }
 }
 
-fn answer<A: Aggregate>(held: Vec<Held<A>>, at: &TopicPartition, found: &Found, void: Unavailable) {
+/// Answers everybody; `known` says where the event of a command lies, `void` what to say where it does not.
+fn answer<A: Aggregate>(
+    held: Vec<Held<A>>,
+    at: &TopicPartition,
+    void: Unavailable,
+    known: impl Fn(&Fresh) -> Option<Remembered>,
+) {
     for held in held {
         // A caller that gave up has been told "unknown"; there is nobody left to answer.
         let _ = match held {
@@ -159,8 +160,8 @@ fn answer<A: Aggregate>(held: Vec<Held<A>>, at: &TopicPartition, found: &Found, 
                 fresh,
                 replayed,
                 reply,
-            } => reply.send(match found.get(&fresh.command) {
-                Some(known) => Ok(accepted(at, known, replayed)),
+            } => reply.send(match known(&fresh) {
+                Some(known) => Ok(accepted(at, &known, replayed)),
                 None => Err(not_attempted(void)),
             }),
         };
