@@ -72,4 +72,6 @@ each_bug_is_found! {
     a_refusal_from_stale_state_is_found: StaleRefusal,
     an_unknown_outcome_taken_for_lost_is_found: UnknownMeansLost,
     a_missing_barrier_is_found: NoBarrier,
+    an_early_eviction_is_found: EvictedEarly,
+    a_cold_aggregate_taken_for_new_is_found: ColdMeansNew,
 }

@@ -1,6 +1,6 @@
 //! A batch: commands decided on the speculative state, waiting for the log to make it true.
 
-use std::collections::HashMap;
+use indexmap::IndexMap;
 
 use crate::aggregate::Aggregate;
 use crate::command::{Accepted, Failure, Unavailable};
@@ -59,7 +59,8 @@ pub(super) enum Held<A: Aggregate> {
 pub(super) struct Batch<A: Aggregate> {
     pub(super) records: Vec<Record>,
     pub(super) bytes: usize,
-    pub(super) entries: HashMap<AggregateId, Speculative<A>>,
+    /// In the order in which they were first touched, so that the same run gives the same trace.
+    pub(super) entries: IndexMap<AggregateId, Speculative<A>>,
     pub(super) held: Vec<Held<A>>,
 }
 
@@ -68,7 +69,7 @@ impl<A: Aggregate> Default for Batch<A> {
         Self {
             records: Vec::new(),
             bytes: 0,
-            entries: HashMap::new(),
+            entries: IndexMap::new(),
             held: Vec::new(),
         }
     }
@@ -93,9 +94,8 @@ impl<A: Aggregate> Batch<A> {
     /// The log has it at these offsets, with nothing in between: the speculative state is true.
     pub(super) fn commit(self, at: &TopicPartition, offsets: &[Offset], book: &mut Book<A>) {
         for (aggregate, speculative) in self.entries {
-            let entry = book.entries.entry(aggregate).or_default();
+            let entry = book.entry(aggregate);
             entry.state = speculative.state;
-            entry.sequence = speculative.sequence;
             for fresh in speculative.fresh {
                 entry.memory.remember(fresh.at(offsets));
             }

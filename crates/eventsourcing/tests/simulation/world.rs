@@ -12,6 +12,8 @@ use eventsourcing::ids::{AggregateId, CommandId, Digest};
 use eventsourcing::owner::{self, Config, SeededBug, Service, Settings};
 use eventsourcing::record::Stored;
 use eventsourcing::simulated::{Faults, SimulatedLog};
+use eventsourcing::simulated_states::{SimulatedStates, TableFaults};
+use eventsourcing::state_table::StateTable;
 use eventsourcing::topic::{Topic, TopicPartition};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -71,6 +73,8 @@ struct World {
     log: SimulatedLog,
     at: TopicPartition,
     environment: Arc<dyn Environment>,
+    /// In every other run: aggregates go from memory and come back.
+    states: Option<Arc<dyn StateTable<Account>>>,
     bug: Option<SeededBug>,
     nodes: Mutex<Vec<Node>>,
     attempts: Mutex<Vec<Attempt>>,
@@ -92,12 +96,19 @@ impl World {
                 batch_commands_max: 4,
                 command_timeout: Duration::from_secs(2),
                 retry_pause: Duration::from_millis(50),
+                aggregates_max: 1,
+                states_timeout: Duration::from_millis(300),
                 bug: self.bug,
                 ..Config::default()
             },
         };
         let assignment = Box::new(Everything::of(vec![self.at.clone()]));
-        let (service, running) = owner::spawn(settings, assignment, CancellationToken::new());
+        let (service, running) = owner::spawn(
+            settings,
+            self.states.as_ref(),
+            assignment,
+            CancellationToken::new(),
+        );
         Node { service, running }
     }
 
@@ -228,9 +239,14 @@ pub(crate) fn run(seed: u64, bug: Option<SeededBug>) -> History {
 async fn live(seed: u64, bug: Option<SeededBug>) -> History {
     let mut random = StdRng::seed_from_u64(seed);
     let log = SimulatedLog::new(random.random(), 1, Faults::MANY);
+    let at = Topic::events("simulation", "accounts").partition(0);
+    let states = SimulatedStates::new(random.random(), log.clone(), at.clone(), TableFaults::MANY);
     let world = Arc::new(World {
-        at: Topic::events("simulation", "accounts").partition(0),
+        at,
         log,
+        states: seed
+            .is_multiple_of(2)
+            .then(|| Arc::new(states) as Arc<dyn StateTable<Account>>),
         environment: Arc::new(Counted::default()),
         bug,
         nodes: Mutex::new(Vec::new()),
