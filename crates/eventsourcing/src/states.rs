@@ -12,7 +12,7 @@ use crate::memory::{Memory, Remembered};
 use crate::projection::{Change, FoldError, Row, Table, View};
 
 /// A state that can be kept in a table.
-pub trait KeptState: Serialize + DeserializeOwned + Default + Clone + Send + Sync + 'static {
+pub trait KeptState: Serialize + DeserializeOwned + Default + Clone + Send + Sync + Unpin + 'static {
     /// The name of the table and of its projection, `order_states`.
     const NAME: &'static str;
     /// The service whose topic it folds.
