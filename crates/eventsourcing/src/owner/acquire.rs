@@ -96,6 +96,7 @@ impl<A: Aggregate> Partition<A> {
             Some((version, checkpoint)) => {
                 let another = self.book.table.is_some_and(|table| table != version);
                 if another || checkpoint.next > self.book.next {
+                    tracing::info!(partition = %self.at, next = %checkpoint.next, "starting from the table of states");
                     self.book = Book::resumed(version, checkpoint);
                 }
             }
