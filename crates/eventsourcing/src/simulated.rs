@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use time::OffsetDateTime;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::ids::Offset;
 use crate::log::{Appended, Bounds, Log, LogError, Reader};
@@ -65,7 +65,8 @@ pub struct SimulatedLog {
 
 struct Shared {
     state: Mutex<State>,
-    grown: watch::Sender<u64>,
+    /// Readers wait here. A `watch` would wake them in an order of its own each time.
+    grown: Notify,
 }
 
 struct State {
@@ -95,7 +96,7 @@ impl SimulatedLog {
         });
         let shared = Shared {
             state,
-            grown: watch::Sender::new(0),
+            grown: Notify::new(),
         };
         Self {
             shared: Arc::new(shared),
@@ -169,7 +170,7 @@ impl SimulatedLog {
             record,
         });
         drop(state);
-        self.shared.grown.send_modify(|writes| *writes += 1);
+        self.shared.grown.notify_waiters();
         offset
     }
 
@@ -250,12 +251,8 @@ impl Log for SimulatedLog {
                 });
             }
         }
-        let grown = self.shared.grown.subscribe();
-        Ok(Box::new(SimulatedReader {
-            log: self.clone(),
-            from,
-            grown,
-        }))
+        let log = self.clone();
+        Ok(Box::new(SimulatedReader { log, from }))
     }
 
     async fn bounds(&self, of: &TopicPartition) -> Result<Bounds, LogError> {
@@ -274,14 +271,16 @@ impl Log for SimulatedLog {
 struct SimulatedReader {
     log: SimulatedLog,
     from: Vec<(TopicPartition, Offset)>,
-    grown: watch::Receiver<u64>,
 }
 
 #[async_trait]
 impl Reader for SimulatedReader {
     async fn next(&mut self, max: usize) -> Result<Vec<Stored>, LogError> {
+        let shared = Arc::clone(&self.log.shared);
         loop {
-            self.grown.borrow_and_update();
+            // From here on, no growth goes unnoticed.
+            let mut grown = std::pin::pin!(shared.grown.notified());
+            grown.as_mut().enable();
             let mut batch: Vec<Stored> = Vec::new();
             for (at, next) in &mut self.from {
                 self.log.check(at)?;
@@ -297,9 +296,7 @@ impl Reader for SimulatedReader {
             if !batch.is_empty() {
                 return Ok(batch);
             }
-            if self.grown.changed().await.is_err() {
-                return Err(LogError::Unavailable("the simulated log is gone".to_owned()));
-            }
+            grown.await;
         }
     }
 }

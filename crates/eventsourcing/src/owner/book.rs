@@ -7,7 +7,7 @@ use crate::codec::{self, CorruptRecord, Defect, Parsed};
 use crate::ids::{AggregateId, CommandId, Offset, Sequence};
 use crate::memory::{Memory, Remembered};
 use crate::record::Stored;
-use crate::rule::{Rule, Verdict};
+use crate::rule::{Rule, Term, Verdict};
 
 /// One aggregate as of the last committed record.
 pub(super) struct Entry<A: Aggregate> {
@@ -33,8 +33,8 @@ pub(super) struct Book<A: Aggregate> {
     pub(super) entries: HashMap<AggregateId, Entry<A>>,
 }
 
-/// Commands whose events a stretch of log was found to hold.
-pub(super) type Found = HashMap<CommandId, Remembered>;
+/// Commands whose events a stretch of log was found to hold, and the terms these are of.
+pub(super) type Found = HashMap<CommandId, (Remembered, Term)>;
 
 impl<A: Aggregate> Book<A> {
     pub(super) fn new() -> Self {
@@ -69,9 +69,21 @@ impl<A: Aggregate> Book<A> {
                 offset: stored.offset,
             };
             entry.memory.remember(remembered);
-            found.insert(remembered.command, remembered);
+            found.insert(remembered.command, (remembered, recorded.meta.term));
         }
         self.next = stored.offset.next();
         Ok(())
+    }
+
+    /// [`super::SeededBug::MemoryNotReplayed`].
+    pub(super) fn forget(&mut self) {
+        for entry in self.entries.values_mut() {
+            entry.memory = Memory::default();
+        }
+    }
+
+    /// [`super::SeededBug::FenceAssumed`], [`super::SeededBug::ServesBeforeFence`].
+    pub(super) fn presume(&mut self, term: Term) {
+        self.rule = Rule::resumed(Some(term));
     }
 }
