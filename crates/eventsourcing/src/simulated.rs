@@ -1,6 +1,11 @@
 //! A log in memory that misbehaves on purpose, the same way for the same seed: appends are delayed,
 //! lost, late, split, acknowledged to nobody; reads fail now and then. What it never does is what no
-//! log may do: lose an acknowledged record, reorder one append, or write one append twice.
+//! log may do: lose an acknowledged record, reorder one append, or write one append twice. Beside it, for
+//! those who read the log, stores for rows and checkpoints that misbehave in the same way.
+
+mod checkpoints;
+mod read_model;
+mod store;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -16,6 +21,10 @@ use crate::ids::Offset;
 use crate::log::{Appended, Bounds, Log, LogError, Reader};
 use crate::record::{Record, Stored};
 use crate::topic::{Topic, TopicPartition};
+
+pub use checkpoints::SimulatedCheckpoints;
+pub use read_model::{CheckpointBug, Rows, SimulatedReadModel};
+pub use store::StoreFaults;
 
 /// How badly the log behaves; probabilities from 0 to 1.
 #[derive(Clone, Copy, Debug)]
