@@ -1,9 +1,10 @@
 //! The partitions of one topic that the readers of this node work on at the moment.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::assignment::{Assignment, AssignmentChange};
@@ -22,9 +23,40 @@ pub enum Presumption {
 /// A view of the share. Each clone is one reader's; the assignment is let go with the last of them.
 #[derive(Clone)]
 pub struct Share {
-    told: watch::Receiver<Option<BTreeSet<u32>>>,
+    told: Arc<Told>,
+    /// The word that [`Share::now`] has seen.
+    seen: u64,
     presumption: Presumption,
     _follower: Arc<Follower>,
+}
+
+/// What the assignment has said. Not a `watch`: that wakes several waiters in an order of its own, and a
+/// simulation is to run the same way each time.
+#[derive(Default)]
+struct Told {
+    word: Mutex<Word>,
+    changed: Notify,
+}
+
+#[derive(Default)]
+struct Word {
+    number: u64,
+    partitions: Option<BTreeSet<u32>>,
+}
+
+impl Told {
+    fn word(&self) -> MutexGuard<'_, Word> {
+        self.word.lock().expect("no holder of this lock panics")
+    }
+
+    /// Notes a change of the word; `change` says whether it is one.
+    fn modify(&self, change: impl FnOnce(&mut Option<BTreeSet<u32>>) -> bool) {
+        let mut word = self.word();
+        if change(&mut word.partitions) {
+            word.number += 1;
+            self.changed.notify_waiters();
+        }
+    }
 }
 
 /// The task that listens to the assignment.
@@ -40,17 +72,17 @@ impl Share {
     /// What `assignment` says of `topic` from now on. Needs a tokio runtime.
     #[must_use]
     pub fn follow(topic: Topic, mut assignment: Box<dyn Assignment>, presumption: Presumption) -> Self {
-        let (tell, told) = watch::channel(None::<BTreeSet<u32>>);
+        let told = Arc::new(Told::default());
+        let teller = Arc::clone(&told);
         let follower = tokio::spawn(async move {
             while let Some(change) = assignment.next().await {
-                tell.send_if_modified(|told| take_in(told, &topic, &change));
+                teller.modify(|partitions| take_in(partitions, &topic, &change));
             }
-            tell.send_replace(Some(BTreeSet::new()));
-            // Whoever works by this share must not take its end for a change.
-            tell.closed().await;
+            teller.modify(|partitions| partitions.replace(BTreeSet::new()) != *partitions);
         });
         Self {
             told,
+            seen: 0,
             presumption,
             _follower: Arc::new(Follower(follower.abort_handle())),
         }
@@ -58,7 +90,9 @@ impl Share {
 
     /// What to work on now, of a topic with `total` partitions.
     pub fn now(&mut self, total: u32) -> BTreeSet<u32> {
-        match (&*self.told.borrow_and_update(), self.presumption) {
+        let word = self.told.word();
+        self.seen = word.number;
+        match (&word.partitions, self.presumption) {
             (Some(told), _) => told.range(..total).copied().collect(),
             (None, Presumption::Everything) => (0..total).collect(),
             (None, Presumption::Nothing) => BTreeSet::new(),
@@ -66,10 +100,15 @@ impl Share {
     }
 
     /// Waits for a change since [`Share::now`]. Cancel-safe.
-    pub async fn changed(&mut self) {
-        if self.told.changed().await.is_err() {
-            // Only the runtime's end ends the follower before its shares.
-            std::future::pending::<()>().await;
+    pub async fn changed(&self) {
+        loop {
+            // Listening before looking: a word in between is noticed.
+            let mut changed = pin!(self.told.changed.notified());
+            changed.as_mut().enable();
+            if self.told.word().number != self.seen {
+                return;
+            }
+            changed.await;
         }
     }
 
