@@ -35,6 +35,8 @@ pub mod log;
 #[cfg(feature = "runtime")]
 pub mod owner;
 #[cfg(feature = "runtime")]
+pub mod readers;
+#[cfg(feature = "runtime")]
 pub mod routes;
 #[cfg(feature = "testing")]
 pub mod simulated;

@@ -1,8 +1,14 @@
 //! A log in memory that misbehaves on purpose, the same way for the same seed: appends are delayed,
 //! lost, late, split, acknowledged to nobody; reads fail now and then. What it never does is what no
-//! log may do: lose an acknowledged record, reorder one append, or write one append twice.
+//! log may do: lose an acknowledged record, reorder one append, or write one append twice. Beside it, for
+//! those who read the log, stores for rows and checkpoints that misbehave in the same way.
+
+mod checkpoints;
+mod read_model;
+mod store;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -16,6 +22,10 @@ use crate::ids::Offset;
 use crate::log::{Appended, Bounds, Log, LogError, Reader};
 use crate::record::{Record, Stored};
 use crate::topic::{Topic, TopicPartition};
+
+pub use checkpoints::SimulatedCheckpoints;
+pub use read_model::{CheckpointBug, Rows, SimulatedReadModel};
+pub use store::StoreFaults;
 
 /// How badly the log behaves; probabilities from 0 to 1.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +75,7 @@ pub struct SimulatedLog {
 
 struct Shared {
     state: Mutex<State>,
-    /// Readers wait here. A `watch` would wake them in an order of its own each time.
+    /// And no `watch`, which wakes several waiters in an order of its own, another one in each run.
     grown: Notify,
 }
 
@@ -278,8 +288,8 @@ impl Reader for SimulatedReader {
     async fn next(&mut self, max: usize) -> Result<Vec<Stored>, LogError> {
         let shared = Arc::clone(&self.log.shared);
         loop {
-            // From here on, no growth goes unnoticed.
-            let mut grown = std::pin::pin!(shared.grown.notified());
+            // Listening before looking: what is written in between is noticed.
+            let mut grown = pin!(shared.grown.notified());
             grown.as_mut().enable();
             let mut batch: Vec<Stored> = Vec::new();
             for (at, next) in &mut self.from {
