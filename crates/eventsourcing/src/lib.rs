@@ -36,10 +36,10 @@ pub mod log;
 #[cfg(feature = "runtime")]
 pub mod owner;
 #[cfg(feature = "runtime")]
+pub mod readers;
+#[cfg(feature = "runtime")]
 pub mod routes;
 #[cfg(feature = "testing")]
 pub mod simulated;
-#[cfg(feature = "testing")]
-pub mod simulated_states;
 #[cfg(feature = "runtime")]
 pub mod state_table;

@@ -16,6 +16,7 @@
 mod acquire;
 mod batch;
 mod book;
+mod bug;
 mod cold;
 mod decide;
 mod land;
@@ -46,6 +47,7 @@ use crate::log::{Log, LogError};
 use crate::position::Position;
 use crate::state_table::StateTable;
 use crate::topic::{Topic, TopicPartition, partition_of};
+pub use bug::SeededBug;
 use mailbox::{Execute, Message, Waiter};
 use partition::{Partition, Role};
 
@@ -88,27 +90,6 @@ impl Default for Config {
             bug: None,
         }
     }
-}
-
-/// Known ways to get the protocol wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SeededBug {
-    /// Answer before the log has acknowledged.
-    AckBeforeDelivery,
-    /// Take any acknowledged offsets for contiguous ones, so a fence in between goes unnoticed.
-    FencingIgnored,
-    /// Forget which commands were accepted.
-    DedupeDropped,
-    /// Answer a refusal without looking whether the state it rests on is still the newest.
-    StaleRefusal,
-    /// Take an unknown outcome for "not written".
-    UnknownMeansLost,
-    /// Resolve an unknown outcome by reading to the high watermark, without a barrier.
-    NoBarrier,
-    /// Forget aggregates that the table of states does not have yet.
-    EvictedEarly,
-    /// Take an aggregate that is not in memory for a new one.
-    ColdMeansNew,
 }
 
 impl Config {

@@ -9,7 +9,7 @@ use crate::codec::{self, CorruptRecord, Defect, Parsed};
 use crate::ids::{AggregateId, CommandId, Offset, Sequence};
 use crate::memory::{Memory, Remembered};
 use crate::record::Stored;
-use crate::rule::{Rule, Verdict};
+use crate::rule::{Rule, Term, Verdict};
 use crate::state_table::{Kept, Version};
 
 /// One aggregate as of the last committed record.
@@ -49,8 +49,8 @@ pub(super) struct Book<A: Aggregate> {
     clock: VecDeque<(Option<Offset>, AggregateId)>,
 }
 
-/// Commands whose events a stretch of log was found to hold.
-pub(super) type Found = HashMap<CommandId, Remembered>;
+/// Commands whose events a stretch of log was found to hold, and the terms these are of.
+pub(super) type Found = HashMap<CommandId, (Remembered, Term)>;
 
 impl<A: Aggregate> Book<A> {
     pub(super) fn new() -> Self {
@@ -167,7 +167,7 @@ impl<A: Aggregate> Book<A> {
                 sequence: recorded.meta.sequence,
                 offset: stored.offset,
             };
-            found.insert(remembered.command, remembered);
+            found.insert(remembered.command, (remembered, recorded.meta.term));
             let entry = self.entry(recorded.aggregate.clone());
             // A row of the table may be ahead of the log as far as it is read here.
             if entry.offset() < Some(stored.offset) {
@@ -185,5 +185,22 @@ impl<A: Aggregate> Book<A> {
         }
         self.next = stored.offset.next();
         Ok(())
+    }
+
+    /// [`super::SeededBug::MemoryNotReplayed`].
+    pub(super) fn forget(&mut self) {
+        for entry in self.entries.values_mut() {
+            let newest = entry.memory.newest().copied();
+            entry.memory = Memory::default();
+            if let Some(newest) = newest {
+                let command = CommandId(uuid::Uuid::nil());
+                entry.memory.remember(Remembered { command, ..newest });
+            }
+        }
+    }
+
+    /// [`super::SeededBug::FenceAssumed`], [`super::SeededBug::ServesBeforeFence`].
+    pub(super) fn presume(&mut self, term: Term) {
+        self.rule = Rule::resumed(Some(term));
     }
 }

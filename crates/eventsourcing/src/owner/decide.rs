@@ -51,7 +51,7 @@ impl<A: Aggregate> Partition<A> {
         let committed = self.book.get(&execute.aggregate);
         if let Some(known) = committed.and_then(|entry| entry.memory.recall(command)) {
             // In the log and final; no later state can change this answer.
-            let same = known.digest == digest;
+            let same = known.digest == digest || self.settings.config.has(SeededBug::DigestIgnored);
             let outcome = if same {
                 Ok(accepted(&self.at, known, true))
             } else {
@@ -59,6 +59,9 @@ impl<A: Aggregate> Partition<A> {
             };
             let _ = execute.reply.send(outcome);
             return None;
+        }
+        if self.settings.config.has(SeededBug::RepeatInFlightDecided) {
+            return Some(execute);
         }
         let batches = [Some(deciding), flight.as_mut().map(|flight| &mut flight.batch)];
         for batch in batches.into_iter().flatten() {
@@ -97,13 +100,19 @@ impl<A: Aggregate> Partition<A> {
         let blank = A::State::default();
         let state = state.unwrap_or(&blank);
         let refused = match context.expected {
-            Expected::Exactly(expected) if expected != sequence => {
+            Expected::Exactly(expected)
+                if expected != sequence && !self.settings.config.has(SeededBug::IfMatchIgnored) =>
+            {
                 Err(Failure::VersionConflict { current: sequence })
             }
             Expected::Any | Expected::Exactly(_) => A::decide(state, &command).map_err(Failure::Refused),
         };
         let event = match refused {
             Ok(event) => event,
+            Err(failure) if self.settings.config.has(SeededBug::RefusedAtOnce) => {
+                let _ = reply.send(Err(failure));
+                return;
+            }
             Err(failure) => {
                 deciding.held.push(Held::Answer {
                     outcome: Err(failure),
@@ -113,15 +122,17 @@ impl<A: Aggregate> Partition<A> {
             }
         };
         let sequence = sequence.next();
+        let term = self.term.expect("serving follows a fence of ours");
         let fresh = Fresh {
             command: context.id,
             digest: context.digest,
             sequence,
+            term,
             record: deciding.records.len(),
         };
         let meta = Meta {
             sequence,
-            term: self.term.expect("serving follows a fence of ours"),
+            term,
             command: context.id,
             digest: context.digest,
             correlation: context.correlation,

@@ -159,7 +159,7 @@ impl<A: Aggregate> Partition<A> {
                     sequence,
                     offset,
                 };
-                found.insert(command, early);
+                found.insert(command, (early, fresh.term));
             }
         }
         let held = mem::take(&mut batch.held);
