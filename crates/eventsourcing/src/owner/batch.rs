@@ -45,23 +45,18 @@ impl Fresh {
         }
     }
 
-    /// What the log was found to hold of the command; an event of another term is a repeat of it.
-    fn among(&self, found: &Found) -> Option<(Remembered, Repeat)> {
+    /// The answer when the log was found to hold an event of the command. One of another term was made by
+    /// another owner, to which the command was sent as well, or another request under its key.
+    fn told<A: Aggregate>(&self, at: &TopicPartition, found: &Found, replayed: bool) -> Option<Outcome<A>> {
         let (known, term) = found.get(&self.command)?;
-        let repeat = if *term == self.term {
-            Repeat::No
+        Some(if *term == self.term {
+            Ok(accepted(at, known, replayed))
+        } else if known.digest == self.digest {
+            Ok(accepted(at, known, true))
         } else {
-            Repeat::OfAnother
-        };
-        Some((*known, repeat))
+            Err(Failure::KeyReused)
+        })
     }
-}
-
-/// Whether the event of a command was made by another owner, to which it was sent as well.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Repeat {
-    No,
-    OfAnother,
 }
 
 /// An answer that must wait for the batch.
@@ -124,8 +119,8 @@ impl<A: Aggregate> Batch<A> {
         if let Some(last) = offsets.last() {
             book.next = last.next();
         }
-        answer(self.held, at, Unavailable::Deposed, |fresh| {
-            Some((fresh.at(offsets), Repeat::No))
+        answer(self.held, Unavailable::Deposed, |fresh, replayed| {
+            Some(Ok(accepted(at, &fresh.at(offsets), replayed)))
         });
     }
 
@@ -139,7 +134,9 @@ impl<A: Aggregate> Batch<A> {
 
     /// The log was read instead, and holds what was `found`: whatever is not among it is void.
     pub(super) fn settle(self, at: &TopicPartition, found: &Found, void: Unavailable) {
-        answer(self.held, at, void, |fresh| fresh.among(found));
+        answer(self.held, void, |fresh, replayed| {
+            fresh.told::<A>(at, found, replayed)
+        });
     }
 
     /// Like [`Batch::settle`], but answers that rest on the speculative state are void as well.
@@ -151,7 +148,9 @@ impl<A: Aggregate> Batch<A> {
             },
             event @ Held::Event { .. } => event,
         });
-        answer(held.collect(), at, void, |fresh| fresh.among(found));
+        answer(held.collect(), void, |fresh, replayed| {
+            fresh.told::<A>(at, found, replayed)
+        });
     }
 }
 
@@ -172,12 +171,12 @@ pub(super) fn accepted(at: &TopicPartition, known: &Remembered, replayed: bool) 
     }
 }
 
-/// Answers everybody; `known` says where the event of a command lies, `void` what to say where it does not.
+/// Answers everybody; `told` is the outcome of a command whose event lies in the log, `void` says what to tell
+/// where it does not.
 fn answer<A: Aggregate>(
     held: Vec<Held<A>>,
-    at: &TopicPartition,
     void: Unavailable,
-    known: impl Fn(&Fresh) -> Option<(Remembered, Repeat)>,
+    told: impl Fn(&Fresh, bool) -> Option<Outcome<A>>,
 ) {
     for held in held {
         // A caller that gave up has been told "unknown"; there is nobody left to answer.
@@ -187,10 +186,7 @@ fn answer<A: Aggregate>(
                 fresh,
                 replayed,
                 reply,
-            } => reply.send(match known(&fresh) {
-                Some((known, repeat)) => Ok(accepted(at, &known, replayed || repeat == Repeat::OfAnother)),
-                None => Err(not_attempted(void)),
-            }),
+            } => reply.send(told(&fresh, replayed).unwrap_or_else(|| Err(not_attempted(void)))),
         };
     }
 }
