@@ -31,6 +31,7 @@ use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::aggregate::Aggregate;
@@ -43,7 +44,7 @@ use crate::ids::AggregateId;
 use crate::log::{Log, LogError};
 use crate::position::Position;
 use crate::topic::{Topic, TopicPartition, partition_of};
-use mailbox::{Execute, Message, Waiter};
+use mailbox::{Claim, Execute, Message, Waiter};
 use partition::{Partition, Role};
 
 /// Limits of an owner. Every queue has one.
@@ -55,7 +56,8 @@ pub struct Config {
     pub batch_commands_max: usize,
     /// Bytes of records in one batch.
     pub batch_bytes_max: usize,
-    /// How long a caller waits for its outcome before it is told "unknown".
+    /// The most that a caller waits. Then it is told that nothing was attempted, when the command was still
+    /// waiting, else "unknown".
     pub command_timeout: Duration,
     /// Pause before another try when the log is away.
     pub retry_pause: Duration,
@@ -294,6 +296,11 @@ impl<A: Aggregate> Service<A> {
             .is_some_and(|serving| *serving.borrow())
     }
 
+    /// Watches whether this node serves the partition; `None` for one the topic does not have.
+    pub fn watch(&self, at: &TopicPartition) -> Option<watch::Receiver<bool>> {
+        self.serving.get(at.partition as usize).cloned()
+    }
+
     fn index(&self, aggregate: &AggregateId) -> usize {
         let partitions = u32::try_from(self.mailboxes.len()).expect("made from a u32");
         partition_of(aggregate, partitions) as usize
@@ -347,16 +354,32 @@ impl<A: Aggregate> Dispatch<A> for Service<A> {
         command: A::Command,
         context: Context,
     ) -> Result<Accepted, Failure<A::Refusal>> {
+        let limit = self.config.command_timeout;
+        self.execute_within(aggregate, command, context, limit).await
+    }
+
+    async fn execute_within(
+        &self,
+        aggregate: AggregateId,
+        command: A::Command,
+        context: Context,
+        limit: Duration,
+    ) -> Result<Accepted, Failure<A::Refusal>> {
         let index = self.index(&aggregate);
-        if !*self.serving[index].borrow() {
+        let serves = || *self.serving[index].borrow();
+        if !serves() {
             return Err(self.not_attempted(Unavailable::NoOwner));
         }
         let (reply, answer) = oneshot::channel();
+        let claim = Claim::default();
+        let deadline = Instant::now() + limit.min(self.config.command_timeout);
         let message = Message::Execute(Execute {
             aggregate,
             command,
             context,
             reply,
+            claim: claim.clone(),
+            deadline,
         });
         if let Err(refused) = self.mailboxes[index].try_send(message) {
             return Err(self.not_attempted(match refused {
@@ -364,9 +387,15 @@ impl<A: Aggregate> Dispatch<A> for Service<A> {
                 mpsc::error::TrySendError::Closed(_) => Unavailable::Stopping,
             }));
         }
-        match tokio::time::timeout(self.config.command_timeout, answer).await {
+        match tokio::time::timeout_at(deadline, answer).await {
             Ok(Ok(outcome)) => outcome,
-            // Too late, or the task died with the command: it may have been appended.
+            // Too late, or the task died with the command. What it had not begun it never will.
+            Ok(Err(_)) | Err(_) if claim.take() => Err(self.not_attempted(if serves() {
+                Unavailable::Overloaded
+            } else {
+                Unavailable::NoOwner
+            })),
+            // It may have been appended.
             Ok(Err(_)) | Err(_) => Err(Failure::Unknown),
         }
     }

@@ -17,6 +17,8 @@ pub const HTTP_CONNECTIONS: &str = "daybook_http_connections";
 pub const OWNER_APPEND_SECONDS: &str = "daybook_owner_append_seconds";
 /// Histogram: records in one batch.
 pub const OWNER_BATCH_RECORDS: &str = "daybook_owner_batch_records";
+/// Counter: commands that waited past their deadline and were not begun.
+pub const OWNER_SHED_COMMANDS: &str = "daybook_owner_shed_commands_total";
 /// Histogram: records a projection applied in one transaction, by `projection`.
 pub const PROJECTION_BATCH_RECORDS: &str = "daybook_projection_batch_records";
 /// Counter: events parked, by `projection`.
@@ -80,6 +82,11 @@ pub fn describe() {
         "A batch, from append to acknowledgement"
     );
     describe_histogram!(OWNER_BATCH_RECORDS, Unit::Count, "Records in one batch");
+    describe_counter!(
+        OWNER_SHED_COMMANDS,
+        Unit::Count,
+        "Commands that waited past their deadline and were not begun"
+    );
     describe_histogram!(
         PROJECTION_BATCH_RECORDS,
         Unit::Count,

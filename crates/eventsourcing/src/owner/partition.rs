@@ -92,15 +92,12 @@ impl<A: Aggregate> Partition<A> {
     pub(super) async fn run(mut self) -> Result<(), OwnerError> {
         loop {
             // The channel closes with the supervisor, and then there is nobody to serve.
-            let Ok(role) = self
-                .role
-                .wait_for(|role| *role != Role::Idle)
-                .await
-                .map(|role| *role)
-            else {
+            let Some(role) = self.idle().await else {
                 return Ok(());
             };
             if role == Role::Stop {
+                // Whoever comes later finds it closed.
+                self.inbox.close();
                 self.turn_away(Unavailable::Stopping);
                 return Ok(());
             }
@@ -114,13 +111,28 @@ impl<A: Aggregate> Partition<A> {
             let ended = self.serve().await;
             self.signals.serving(false);
             match ended? {
-                Ended::Released => self.turn_away(Unavailable::NoOwner),
+                // Idle or stopping: either sends away whoever waits, with its own reason.
+                Ended::Released => self.forget_waiters(),
                 Ended::Deposed => {
                     tracing::warn!(partition = %self.at, "another owner took the partition");
                     self.turn_away(Unavailable::Deposed);
                     // Whether to fight for it is the assignment's to say; do not race its answer.
                     tokio::time::sleep(self.settings.config.retry_pause).await;
                 }
+            }
+        }
+    }
+
+    /// Waits until there is something to do. Whoever came when the partition was just let go is sent away.
+    async fn idle(&mut self) -> Option<Role> {
+        loop {
+            let role = *self.role.borrow_and_update();
+            if role != Role::Idle {
+                return Some(role);
+            }
+            tokio::select! {
+                changed = self.role.changed() => changed.ok()?,
+                Some(message) = self.inbox.recv() => refuse(message, Unavailable::NoOwner),
             }
         }
     }
@@ -142,10 +154,13 @@ impl<A: Aggregate> Partition<A> {
     /// Answers whoever waits in the mailbox; none of it was attempted.
     fn turn_away(&mut self, reason: Unavailable) {
         while let Ok(message) = self.inbox.try_recv() {
-            if let Message::Execute(execute) = message {
-                let _ = execute.reply.send(Err(not_attempted(reason)));
-            }
+            refuse(message, reason);
         }
+        self.forget_waiters();
+    }
+
+    /// Their dropped replies send them to the next owner.
+    fn forget_waiters(&mut self) {
         self.waiters.clear();
         self.waiting = 0;
     }
@@ -153,5 +168,12 @@ impl<A: Aggregate> Partition<A> {
     /// Whether the supervisor still wants this partition served.
     pub(super) fn wanted(&self) -> bool {
         *self.role.borrow() == Role::Own
+    }
+}
+
+/// A waiter sees its reply dropped.
+fn refuse<A: Aggregate>(message: Message<A>, reason: Unavailable) {
+    if let Message::Execute(execute) = message {
+        let _ = execute.reply.send(Err(not_attempted(reason)));
     }
 }
