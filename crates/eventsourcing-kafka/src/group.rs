@@ -19,8 +19,8 @@ use tokio::sync::mpsc;
 
 use crate::complaints;
 
-/// How long the member's thread waits for news before it looks whether it is still wanted.
-const POLL: Duration = Duration::from_millis(100);
+/// How long the member's thread waits for news before it looks whether it is still wanted. Part of every hand-over.
+const POLL: Duration = Duration::from_millis(10);
 
 /// How to be a member.
 #[derive(Clone, Debug)]
@@ -31,7 +31,8 @@ pub struct GroupConfig {
     pub group: String,
     /// A member that is silent for so long loses its partitions to the others.
     pub session_timeout: Duration,
-    /// How often a member says that it lives; a third of the time-out or less.
+    /// How often a member says that it lives, and hears that partitions move: so it bounds how long a hand-over takes.
+    /// A third of the time-out or less.
     pub heartbeat_interval: Duration,
 }
 
@@ -43,7 +44,7 @@ impl GroupConfig {
             brokers: brokers.into(),
             group: group.into(),
             session_timeout: Duration::from_secs(6),
-            heartbeat_interval: Duration::from_secs(2),
+            heartbeat_interval: Duration::from_millis(250),
         }
     }
 }
