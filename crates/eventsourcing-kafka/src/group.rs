@@ -94,6 +94,7 @@ pub fn join(config: &GroupConfig, topics: &[Topic]) -> Result<Vec<GroupAssignmen
             }
             // Dropping the client leaves the group, so that others need not wait for the time-out.
             drop(consumer);
+            tracing::debug!("left the group of owners");
         })
         .map_err(|error| LogError::Unavailable(error.to_string()))?;
     Ok(assignments)
@@ -131,8 +132,10 @@ impl Listening {
         for element in partitions.elements() {
             if let Some((topic, listener)) = self.0.get(element.topic()) {
                 let at = topic.partition(element.partition().cast_unsigned());
+                let change = change(at);
+                tracing::debug!(?change, "the group of owners");
                 // Whoever no longer listens is about to leave.
-                let _ = listener.send(change(at));
+                let _ = listener.send(change);
             }
         }
     }

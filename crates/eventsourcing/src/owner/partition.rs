@@ -112,7 +112,10 @@ impl<A: Aggregate> Partition<A> {
             self.signals.serving(false);
             match ended? {
                 // Idle or stopping: either sends away whoever waits, with its own reason.
-                Ended::Released => self.forget_waiters(),
+                Ended::Released => {
+                    tracing::info!(partition = %self.at, "let go");
+                    self.forget_waiters();
+                }
                 Ended::Deposed => {
                     tracing::warn!(partition = %self.at, "another owner took the partition");
                     self.turn_away(Unavailable::Deposed);

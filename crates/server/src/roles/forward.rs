@@ -28,8 +28,9 @@ use super::remote::{Broken, Remote, failure};
 use search::{Place, Search};
 use suspects::Suspects;
 
-/// How often one command is sent, all owners counted.
-const TRIES_MAX: u32 = 8;
+/// How often one command is sent again after it may have arrived. Tries that were refused are bounded by time, and
+/// paced by [`Suspects`].
+const DOUBTS_MAX: u32 = 8;
 /// How long an owner that was replaced may still answer what it had begun.
 const REPLACED_GRACE: Duration = Duration::from_millis(100);
 
@@ -218,8 +219,10 @@ where
         // Where it may have been done, though we were not told.
         let mut doubt: Option<Place> = None;
         let mut last = failure(Broken::NotSent(Unavailable::NoOwner));
-        for _ in 0..TRIES_MAX {
-            let Some(place) = search.next().await else { break };
+        let mut doubts = 0;
+        while doubts < DOUBTS_MAX
+            && let Some(place) = search.next().await
+        {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.ask(&at, &place, &forwarded, left).await {
                 Ok(accepted) => {
@@ -235,6 +238,7 @@ where
                 }
                 // Under its id it can be asked for again: whoever owns the aggregate remembers.
                 Err(Failure::Unknown) => {
+                    doubts += 1;
                     doubt = Some(place.clone());
                     search.until(deadline);
                 }
@@ -258,7 +262,7 @@ impl Settlement for Forwarding<Order> {
         let at = self.local.partition(order);
         let deadline = Instant::now() + timeout;
         let mut search = Search::new(self, &at, deadline);
-        for _ in 0..TRIES_MAX {
+        loop {
             let place = search.next().await?;
             let left = deadline.saturating_duration_since(Instant::now());
             let settled = match &place {
@@ -280,6 +284,5 @@ impl Settlement for Forwarding<Order> {
             // It may only not be owned there any more.
             search.failed(place);
         }
-        None
     }
 }

@@ -114,6 +114,9 @@ impl<'a, A: Aggregate> Search<'a, A> {
 
     /// Whom to ask now, or when there is somebody; `None` when the time is up, or too many wait already.
     pub(super) async fn next(&mut self) -> Option<Place> {
+        if self.patience <= Instant::now() {
+            return None;
+        }
         if let Ok(place) = self.look() {
             return Some(place);
         }
