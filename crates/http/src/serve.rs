@@ -16,7 +16,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::metrics::HTTP_CONNECTIONS;
-use connection::Phase;
 
 /// How long to wait after a failed accept (no file descriptors left, mostly) before the next.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -72,7 +71,7 @@ pub async fn serve(
     limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> Drained {
-    let (phase, _) = watch::channel(Phase::Open);
+    let (closing, _) = watch::channel(false);
     let mut server = Server {
         permits: Arc::new(Semaphore::new(limits.connections_max)),
         http: protocol(limits),
@@ -80,7 +79,7 @@ pub async fn serve(
         listener,
         router,
         limits,
-        phase,
+        closing,
     };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -91,7 +90,7 @@ pub async fn serve(
             accepted = accept(&server.listener, &server.permits) => server.connected(accepted).await,
         }
     }
-    server.phase.send_replace(Phase::Closing);
+    server.closing.send_replace(true);
     let mut linger = std::pin::pin!(tokio::time::sleep(limits.linger));
     while !server.connections.is_empty() {
         tokio::select! {
@@ -106,7 +105,6 @@ pub async fn serve(
         server.connected(Ok(accepted)).await;
     }
     drop(server.listener);
-    server.phase.send_replace(Phase::Closed);
     drain(server.connections, limits).await
 }
 
@@ -118,7 +116,7 @@ struct Server {
     connections: JoinSet<()>,
     router: Router,
     limits: Limits,
-    phase: watch::Sender<Phase>,
+    closing: watch::Sender<bool>,
 }
 
 impl Server {
@@ -133,8 +131,13 @@ impl Server {
             }
         };
         let gauge = metrics::gauge!(HTTP_CONNECTIONS, "api" => api);
-        let phase = self.phase.subscribe();
-        let connection = connection::run(self.http.clone(), stream, self.router.clone(), phase);
+        let connection = connection::run(
+            self.http.clone(),
+            stream,
+            self.router.clone(),
+            self.closing.subscribe(),
+            self.limits.linger,
+        );
         self.connections.spawn(async move {
             gauge.increment(1.0);
             connection.await;
@@ -158,7 +161,11 @@ async fn accept(
 
 async fn drain(mut connections: JoinSet<()>, limits: Limits) -> Drained {
     let all = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(limits.drain_timeout, all).await.is_ok() {
+    // Whoever came last may linger as long as the others did.
+    if tokio::time::timeout(limits.linger + limits.drain_timeout, all)
+        .await
+        .is_ok()
+    {
         return Drained::Completely;
     }
     let left = connections.len();

@@ -60,7 +60,7 @@ impl Process {
         let drain = Duration::from_millis(config.shutdown.drain_timeout_ms);
         // A server cuts itself off at its deadline; the stage waits a little longer than that.
         let linger = Duration::from_millis(config.shutdown.linger_ms);
-        let mut supervisor = Supervisor::new(lead, linger + drain + Duration::from_secs(2));
+        let mut supervisor = Supervisor::new(lead, 2 * linger + drain + Duration::from_secs(2));
         // Whoever only reads the read models starts and serves while the log is away.
         let (parts, local) = if apis == [Api::Queries] {
             Parts::connect(config).await?

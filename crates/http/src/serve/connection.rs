@@ -27,29 +27,20 @@ const FAREWELL_MAX: Duration = Duration::from_secs(1);
 /// The most that is read of what nobody will look at.
 const FAREWELL_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// What a server does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Phase {
-    /// It serves.
-    Open,
-    /// It still serves, and says with each answer that it was the connection's last.
-    Closing,
-    /// It takes no more requests.
-    Closed,
-}
-
-/// Serves one connection until either side is done; when the server is closed, until the request in flight is.
+/// Serves one connection until either side is done. Once the server is `closing`, each answer says that it was the
+/// last; whoever has asked nothing `linger` later is told by the end of the connection.
 pub(super) async fn run(
     http: http1::Builder,
     stream: TcpStream,
     router: Router,
-    mut phase: watch::Receiver<Phase>,
+    mut closing: watch::Receiver<bool>,
+    linger: Duration,
 ) {
-    let seen = phase.clone();
+    let seen = closing.clone();
     let service = service_fn(move |request| {
         let seen = seen.clone();
         router.clone().call(request).map_ok(move |mut answer| {
-            if *seen.borrow() != Phase::Open {
+            if *seen.borrow() {
                 let last = HeaderValue::from_static("close");
                 answer.headers_mut().insert(CONNECTION, last);
             }
@@ -57,11 +48,17 @@ pub(super) async fn run(
         })
     });
     let mut connection = http.serve_connection(TokioIo::new(stream), service);
+    let ending = async move {
+        // The server outlives its connections.
+        let _ = closing.wait_for(|closing| *closing).await;
+        tokio::time::sleep(linger).await;
+    };
+    let mut ending = std::pin::pin!(ending);
     let mut told = false;
     let outcome = loop {
         tokio::select! {
             outcome = poll_fn(|cx| connection.poll_without_shutdown(cx)) => break outcome,
-            _ = phase.wait_for(|phase| *phase == Phase::Closed), if !told => {
+            () = &mut ending, if !told => {
                 told = true;
                 Pin::new(&mut connection).graceful_shutdown();
             }
