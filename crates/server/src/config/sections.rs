@@ -101,7 +101,7 @@ section!(
         /// A command node that is silent for so long loses its partitions to the others.
         session_timeout_ms: u64 = 6_000,
         /// How often it says that it lives, and hears that partitions move; a third of the session time-out at most.
-        heartbeat_interval_ms: u64 = 250,
+        heartbeat_interval_ms: u64 = 100,
     }
 );
 
