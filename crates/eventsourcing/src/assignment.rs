@@ -1,6 +1,7 @@
 //! The port that says which partitions this node should own. For liveness only: safety rests on R.
 
 use async_trait::async_trait;
+use tokio::sync::mpsc;
 
 use crate::topic::TopicPartition;
 
@@ -9,7 +10,7 @@ use crate::topic::TopicPartition;
 pub enum AssignmentChange {
     /// Own this partition: fence and serve.
     Assigned(TopicPartition),
-    /// Hand it over: finish what is in flight, then let go.
+    /// Hand it over: serve until the next owner fences, a moment at most, then let go.
     Revoked(TopicPartition),
     /// It is another's already: stop at once.
     Lost(TopicPartition),
@@ -41,5 +42,13 @@ impl Assignment for Everything {
             Some(partition) => Some(AssignmentChange::Assigned(partition)),
             None => std::future::pending().await,
         }
+    }
+}
+
+/// Whatever is sent: for assignments that come about elsewhere. Ends with its sender.
+#[async_trait]
+impl Assignment for mpsc::UnboundedReceiver<AssignmentChange> {
+    async fn next(&mut self) -> Option<AssignmentChange> {
+        self.recv().await
     }
 }

@@ -16,11 +16,15 @@
 mod acquire;
 mod batch;
 mod book;
+mod bug;
+mod cold;
 mod decide;
 mod land;
 mod mailbox;
 mod partition;
 mod serve;
+mod supervise;
+mod upkeep;
 mod waiting;
 
 use std::sync::Arc;
@@ -35,7 +39,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::aggregate::Aggregate;
-use crate::assignment::{Assignment, AssignmentChange};
+use crate::assignment::Assignment;
 use crate::clock::Environment;
 use crate::codec::CorruptRecord;
 use crate::command::{Accepted, Context, Failure, Unavailable};
@@ -43,9 +47,12 @@ use crate::dispatch::Dispatch;
 use crate::ids::AggregateId;
 use crate::log::{Log, LogError};
 use crate::position::Position;
+use crate::state_table::StateTable;
 use crate::topic::{Topic, TopicPartition, partition_of};
+pub use bug::SeededBug;
 use mailbox::{Claim, Execute, Message, Waiter};
 use partition::{Partition, Role};
+use supervise::{Roles, supervise};
 
 /// Limits of an owner. Every queue has one.
 #[derive(Clone, Debug)]
@@ -59,10 +66,16 @@ pub struct Config {
     /// The most that a caller waits. Then it is told that nothing was attempted, when the command was still
     /// waiting, else "unknown".
     pub command_timeout: Duration,
+    /// How long a partition that is to go to another node is still served, unless that node fences first.
+    pub handover_max: Duration,
     /// Pause before another try when the log is away.
     pub retry_pause: Duration,
     /// Callers of [`Service::wait_until`] per partition.
     pub waiters_max: usize,
+    /// Aggregates in memory per partition, beyond which those that the table of states has are forgotten.
+    pub aggregates_max: usize,
+    /// How long a new owner waits for a table of states that is away before it reads the whole log instead.
+    pub states_timeout: Duration,
     /// Breaks one rule of the protocol, so that a test can show that its checkers notice.
     #[cfg(feature = "seeded-bugs")]
     pub bug: Option<SeededBug>,
@@ -75,29 +88,15 @@ impl Default for Config {
             batch_commands_max: 1_024,
             batch_bytes_max: 900_000,
             command_timeout: Duration::from_secs(10),
+            handover_max: Duration::from_secs(3),
             retry_pause: Duration::from_millis(100),
             waiters_max: 10_000,
+            aggregates_max: 500_000,
+            states_timeout: Duration::from_secs(10),
             #[cfg(feature = "seeded-bugs")]
             bug: None,
         }
     }
-}
-
-/// Known ways to get the protocol wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SeededBug {
-    /// Answer before the log has acknowledged.
-    AckBeforeDelivery,
-    /// Take any acknowledged offsets for contiguous ones, so a fence in between goes unnoticed.
-    FencingIgnored,
-    /// Forget which commands were accepted.
-    DedupeDropped,
-    /// Answer a refusal without looking whether the state it rests on is still the newest.
-    StaleRefusal,
-    /// Take an unknown outcome for "not written".
-    UnknownMeansLost,
-    /// Resolve an unknown outcome by reading to the high watermark, without a barrier.
-    NoBarrier,
 }
 
 impl Config {
@@ -181,9 +180,11 @@ impl<A: Aggregate> Clone for Service<A> {
 }
 
 /// Starts one task per partition. They own what `assignment` assigns, until `shutdown`; the handle
-/// then ends with `Ok`. An error means that the process should go down.
+/// then ends with `Ok`. An error means that the process should go down. Without `states` each of them reads
+/// its whole partition first, and memory has every aggregate.
 pub fn spawn<A: Aggregate>(
     settings: Settings,
+    states: Option<&Arc<dyn StateTable<A>>>,
     assignment: Box<dyn Assignment>,
     shutdown: CancellationToken,
 ) -> (Service<A>, JoinHandle<Result<(), OwnerError>>) {
@@ -204,6 +205,7 @@ pub fn spawn<A: Aggregate>(
         let partition = Partition::<A>::new(
             settings.topic.partition(number),
             settings.clone(),
+            states.cloned(),
             Bytes::from(settings.source.clone()),
             inbox,
             role_seen,
@@ -225,56 +227,13 @@ pub fn spawn<A: Aggregate>(
         config,
         topic: topic.clone(),
     };
-    let supervisor = tokio::spawn(supervise(topic, tasks, roles, assignment, shutdown));
+    let roles = Roles {
+        topic,
+        of: roles,
+        handover_max: settings.config.handover_max,
+    };
+    let supervisor = tokio::spawn(supervise(roles, tasks, assignment, shutdown));
     (service, supervisor)
-}
-
-/// Turns assignment changes into roles until shutdown or the first task that fails.
-async fn supervise(
-    topic: Topic,
-    mut tasks: JoinSet<Result<(), OwnerError>>,
-    roles: Vec<watch::Sender<Role>>,
-    mut assignment: Box<dyn Assignment>,
-    shutdown: CancellationToken,
-) -> Result<(), OwnerError> {
-    let set = |partition: u32, to: Role| {
-        if let Some(role) = roles.get(partition as usize) {
-            role.send_replace(to);
-        }
-    };
-    let set_all = |to: Role| {
-        for role in &roles {
-            role.send_replace(to);
-        }
-    };
-    let mut assigning = true;
-    loop {
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => break,
-            Some(ended) = tasks.join_next() => {
-                // Dropping the set aborts the other partitions: one log, one fate.
-                return ended.unwrap_or_else(|death| std::panic::resume_unwind(death.into_panic()));
-            }
-            change = assignment.next(), if assigning => match change {
-                Some(AssignmentChange::Assigned(at)) if at.topic == topic => set(at.partition, Role::Own),
-                // Lost is handled like Revoked: what is in flight is settled by R, not by haste.
-                Some(AssignmentChange::Revoked(at) | AssignmentChange::Lost(at)) if at.topic == topic => {
-                    set(at.partition, Role::Idle);
-                }
-                Some(_) => {}
-                None => {
-                    assigning = false;
-                    set_all(Role::Idle);
-                }
-            },
-        }
-    }
-    set_all(Role::Stop);
-    while let Some(ended) = tasks.join_next().await {
-        ended.unwrap_or_else(|death| std::panic::resume_unwind(death.into_panic()))?;
-    }
-    Ok(())
 }
 
 impl<A: Aggregate> Service<A> {
@@ -310,7 +269,9 @@ impl<A: Aggregate> Service<A> {
     fn not_attempted<R>(&self, reason: Unavailable) -> Failure<R> {
         let retry_after = match reason {
             Unavailable::Overloaded => self.config.retry_pause,
-            Unavailable::NoOwner | Unavailable::Deposed | Unavailable::Stopping => Duration::from_secs(1),
+            Unavailable::NoOwner | Unavailable::NoState | Unavailable::Deposed | Unavailable::Stopping => {
+                Duration::from_secs(1)
+            }
         };
         Failure::NotAttempted { reason, retry_after }
     }

@@ -88,7 +88,7 @@ impl Shop {
         let shutdown = CancellationToken::new();
         let at = topic.partition(0);
         let assignment = Box::new(Everything::of(vec![at.clone()]));
-        let (service, running) = owner::spawn(settings, assignment, shutdown.clone());
+        let (service, running) = owner::spawn(settings, None, assignment, shutdown.clone());
         let mut status = service.status();
         status.wait_for(|status| status.serving == 1).await.expect("runs");
         Self {

@@ -19,6 +19,8 @@ pub const OWNER_APPEND_SECONDS: &str = "daybook_owner_append_seconds";
 pub const OWNER_BATCH_RECORDS: &str = "daybook_owner_batch_records";
 /// Counter: commands that waited past their deadline and were not begun.
 pub const OWNER_SHED_COMMANDS: &str = "daybook_owner_shed_commands_total";
+/// Gauge: aggregates in the memory of an owner, by `topic` and `partition`.
+pub const OWNER_AGGREGATES: &str = "daybook_owner_aggregates";
 /// Histogram: records a projection applied in one transaction, by `projection`.
 pub const PROJECTION_BATCH_RECORDS: &str = "daybook_projection_batch_records";
 /// Counter: events parked, by `projection`.
@@ -86,6 +88,11 @@ pub fn describe() {
         OWNER_SHED_COMMANDS,
         Unit::Count,
         "Commands that waited past their deadline and were not begun"
+    );
+    describe_gauge!(
+        OWNER_AGGREGATES,
+        Unit::Count,
+        "Aggregates in the memory of an owner"
     );
     describe_histogram!(
         PROJECTION_BATCH_RECORDS,

@@ -1,6 +1,6 @@
 //! A batch: commands decided on the speculative state, waiting for the log to make it true.
 
-use std::collections::HashMap;
+use indexmap::IndexMap;
 
 use crate::aggregate::Aggregate;
 use crate::command::{Accepted, Failure, Unavailable};
@@ -8,6 +8,7 @@ use crate::ids::{AggregateId, CommandId, Digest, Offset, Sequence};
 use crate::memory::Remembered;
 use crate::position::Position;
 use crate::record::Record;
+use crate::rule::Term;
 use crate::topic::TopicPartition;
 
 use super::book::{Book, Found};
@@ -27,6 +28,8 @@ pub(super) struct Fresh {
     pub(super) command: CommandId,
     pub(super) digest: Digest,
     pub(super) sequence: Sequence,
+    /// The term its event is written in.
+    pub(super) term: Term,
     /// Which record of the batch is its event.
     pub(super) record: usize,
 }
@@ -41,6 +44,24 @@ impl Fresh {
             offset: offsets[self.record],
         }
     }
+
+    /// What the log was found to hold of the command; an event of another term is a repeat of it.
+    fn among(&self, found: &Found) -> Option<(Remembered, Repeat)> {
+        let (known, term) = found.get(&self.command)?;
+        let repeat = if *term == self.term {
+            Repeat::No
+        } else {
+            Repeat::OfAnother
+        };
+        Some((*known, repeat))
+    }
+}
+
+/// Whether the event of a command was made by another owner, to which it was sent as well.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Repeat {
+    No,
+    OfAnother,
 }
 
 /// An answer that must wait for the batch.
@@ -59,7 +80,8 @@ pub(super) enum Held<A: Aggregate> {
 pub(super) struct Batch<A: Aggregate> {
     pub(super) records: Vec<Record>,
     pub(super) bytes: usize,
-    pub(super) entries: HashMap<AggregateId, Speculative<A>>,
+    /// In the order in which they were first touched, so that the same run gives the same trace.
+    pub(super) entries: IndexMap<AggregateId, Speculative<A>>,
     pub(super) held: Vec<Held<A>>,
 }
 
@@ -68,7 +90,7 @@ impl<A: Aggregate> Default for Batch<A> {
         Self {
             records: Vec::new(),
             bytes: 0,
-            entries: HashMap::new(),
+            entries: IndexMap::new(),
             held: Vec::new(),
         }
     }
@@ -93,9 +115,8 @@ impl<A: Aggregate> Batch<A> {
     /// The log has it at these offsets, with nothing in between: the speculative state is true.
     pub(super) fn commit(self, at: &TopicPartition, offsets: &[Offset], book: &mut Book<A>) {
         for (aggregate, speculative) in self.entries {
-            let entry = book.entries.entry(aggregate).or_default();
+            let entry = book.entry(aggregate);
             entry.state = speculative.state;
-            entry.sequence = speculative.sequence;
             for fresh in speculative.fresh {
                 entry.memory.remember(fresh.at(offsets));
             }
@@ -104,13 +125,21 @@ impl<A: Aggregate> Batch<A> {
             book.next = last.next();
         }
         answer(self.held, at, Unavailable::Deposed, |fresh| {
-            Some(fresh.at(offsets))
+            Some((fresh.at(offsets), Repeat::No))
         });
+    }
+
+    /// [`super::SeededBug::SpeculationKept`].
+    pub(super) fn keep(&self, book: &mut Book<A>) {
+        for (aggregate, speculative) in &self.entries {
+            let entry = book.entry(aggregate.clone());
+            entry.state = speculative.state.clone();
+        }
     }
 
     /// The log was read instead, and holds what was `found`: whatever is not among it is void.
     pub(super) fn settle(self, at: &TopicPartition, found: &Found, void: Unavailable) {
-        answer(self.held, at, void, |fresh| found.get(&fresh.command).copied());
+        answer(self.held, at, void, |fresh| fresh.among(found));
     }
 
     /// Like [`Batch::settle`], but answers that rest on the speculative state are void as well.
@@ -122,9 +151,7 @@ impl<A: Aggregate> Batch<A> {
             },
             event @ Held::Event { .. } => event,
         });
-        answer(held.collect(), at, void, |fresh| {
-            found.get(&fresh.command).copied()
-        });
+        answer(held.collect(), at, void, |fresh| fresh.among(found));
     }
 }
 
@@ -150,7 +177,7 @@ fn answer<A: Aggregate>(
     held: Vec<Held<A>>,
     at: &TopicPartition,
     void: Unavailable,
-    known: impl Fn(&Fresh) -> Option<Remembered>,
+    known: impl Fn(&Fresh) -> Option<(Remembered, Repeat)>,
 ) {
     for held in held {
         // A caller that gave up has been told "unknown"; there is nobody left to answer.
@@ -161,7 +188,7 @@ fn answer<A: Aggregate>(
                 replayed,
                 reply,
             } => reply.send(match known(&fresh) {
-                Some(known) => Ok(accepted(at, &known, replayed)),
+                Some((known, repeat)) => Ok(accepted(at, &known, replayed || repeat == Repeat::OfAnother)),
                 None => Err(not_attempted(void)),
             }),
         };

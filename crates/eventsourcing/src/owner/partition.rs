@@ -11,12 +11,14 @@ use crate::command::Unavailable;
 use crate::ids::AggregateId;
 use crate::routes::{self, Route};
 use crate::rule::Term;
+use crate::state_table::StateTable;
 use crate::topic::TopicPartition;
 
-use super::batch::not_attempted;
 use super::book::Book;
+use super::cold::{Cold, turn_away};
 use super::mailbox::{Message, Waiter};
 use super::serve::Ended;
+use super::upkeep::Upkeep;
 use super::{OwnerError, Settings, Status};
 
 /// What the supervisor wants of the task.
@@ -26,6 +28,8 @@ pub(super) enum Role {
     Idle,
     /// Fence and serve.
     Own,
+    /// Another is about to fence: go on serving until it does, or until told to be idle.
+    Yield,
     /// Finish what is in flight and end.
     Stop,
 }
@@ -54,11 +58,14 @@ impl Signals {
 pub(super) struct Partition<A: Aggregate> {
     pub(super) at: TopicPartition,
     pub(super) settings: Settings,
+    pub(super) states: Option<Arc<dyn StateTable<A>>>,
     pub(super) source: Bytes,
     pub(super) inbox: mpsc::Receiver<Message<A>>,
     pub(super) role: watch::Receiver<Role>,
     pub(super) signals: Signals,
     pub(super) book: Book<A>,
+    pub(super) cold: Cold<A>,
+    pub(super) upkeep: Upkeep,
     /// The term of the last fence that was ours.
     pub(super) term: Option<Term>,
     pub(super) waiters: HashMap<AggregateId, Vec<Waiter<A>>>,
@@ -69,19 +76,23 @@ impl<A: Aggregate> Partition<A> {
     pub(super) fn new(
         at: TopicPartition,
         settings: Settings,
+        states: Option<Arc<dyn StateTable<A>>>,
         source: Bytes,
         inbox: mpsc::Receiver<Message<A>>,
         role: watch::Receiver<Role>,
         signals: Signals,
     ) -> Self {
         Self {
+            upkeep: Upkeep::of(&at),
             at,
             settings,
+            states,
             source,
             inbox,
             role,
             signals,
             book: Book::new(),
+            cold: Cold::default(),
             term: None,
             waiters: HashMap::new(),
             waiting: 0,
@@ -111,10 +122,21 @@ impl<A: Aggregate> Partition<A> {
             let ended = self.serve().await;
             self.signals.serving(false);
             match ended? {
-                // Idle or stopping: either sends away whoever waits, with its own reason.
                 Ended::Released => {
                     tracing::info!(partition = %self.at, "let go");
-                    self.forget_waiters();
+                    self.turn_away(match self.role() {
+                        Role::Stop => Unavailable::Stopping,
+                        Role::Own | Role::Yield | Role::Idle => Unavailable::NoOwner,
+                    });
+                }
+                Ended::Reopen => {
+                    self.book = Book::new();
+                    self.turn_away(Unavailable::NoOwner);
+                    tokio::time::sleep(self.settings.config.retry_pause).await;
+                }
+                Ended::Deposed if self.role() == Role::Yield => {
+                    tracing::info!(partition = %self.at, "handed over");
+                    self.turn_away(Unavailable::Deposed);
                 }
                 Ended::Deposed => {
                     tracing::warn!(partition = %self.at, "another owner took the partition");
@@ -130,12 +152,13 @@ impl<A: Aggregate> Partition<A> {
     async fn idle(&mut self) -> Option<Role> {
         loop {
             let role = *self.role.borrow_and_update();
-            if role != Role::Idle {
-                return Some(role);
+            match role {
+                Role::Own | Role::Stop => return Some(role),
+                Role::Idle | Role::Yield => {}
             }
             tokio::select! {
                 changed = self.role.changed() => changed.ok()?,
-                Some(message) = self.inbox.recv() => refuse(message, Unavailable::NoOwner),
+                Some(message) = self.inbox.recv() => turn_away(message, Unavailable::NoOwner),
             }
         }
     }
@@ -156,27 +179,24 @@ impl<A: Aggregate> Partition<A> {
 
     /// Answers whoever waits in the mailbox; none of it was attempted.
     fn turn_away(&mut self, reason: Unavailable) {
+        self.cold.turn_away(reason);
         while let Ok(message) = self.inbox.try_recv() {
-            refuse(message, reason);
+            turn_away(message, reason);
         }
-        self.forget_waiters();
-    }
-
-    /// Their dropped replies send them to the next owner.
-    fn forget_waiters(&mut self) {
+        // Their dropped replies send them to the next owner.
         self.waiters.clear();
         self.waiting = 0;
     }
 
+    fn role(&self) -> Role {
+        *self.role.borrow()
+    }
+
     /// Whether the supervisor still wants this partition served.
     pub(super) fn wanted(&self) -> bool {
-        *self.role.borrow() == Role::Own
-    }
-}
-
-/// A waiter sees its reply dropped.
-fn refuse<A: Aggregate>(message: Message<A>, reason: Unavailable) {
-    if let Message::Execute(execute) = message {
-        let _ = execute.reply.send(Err(not_attempted(reason)));
+        match self.role() {
+            Role::Own | Role::Yield => true,
+            Role::Idle | Role::Stop => false,
+        }
     }
 }

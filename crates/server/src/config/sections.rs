@@ -116,6 +116,8 @@ section!(
         batch_bytes_max: usize = 900_000,
         /// The most that a caller waits for its outcome; a client may ask for less (`Daybook-Timeout-Ms`).
         command_timeout_ms: u64 = 10_000,
+        /// How long a partition that is to go to another node is still served, unless that node has it before.
+        handover_ms: u64 = 3_000,
         /// How long a command waits for its partition to have an owner again, within its time-out.
         route_wait_ms: u64 = 5_000,
         /// Commands that wait so, per partition; one more is refused.
@@ -126,6 +128,10 @@ section!(
         retry_pause_ms: u64 = 100,
         /// Callers that wait for a state, per partition.
         waiters_max: usize = 10_000,
+        /// Aggregates in memory per partition, beyond which those that the table of states has are forgotten.
+        aggregates_max: usize = 500_000,
+        /// How long a new owner waits for the table of states before it reads the whole log instead.
+        states_timeout_ms: u64 = 10_000,
     }
 );
 

@@ -232,7 +232,7 @@ where
                 Err(refused @ Failure::NotAttempted { reason, .. }) => {
                     last = refused;
                     match reason {
-                        Unavailable::Overloaded => break,
+                        Unavailable::Overloaded | Unavailable::NoState => break,
                         Unavailable::NoOwner | Unavailable::Deposed | Unavailable::Stopping => {}
                     }
                 }

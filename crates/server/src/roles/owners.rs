@@ -13,9 +13,12 @@ use eventsourcing::aggregate::Aggregate;
 use eventsourcing::assignment::Assignment;
 use eventsourcing::owner;
 use eventsourcing::routes::Routes;
+use eventsourcing::state_table::StateTable;
+use eventsourcing::states::KeptState;
 use eventsourcing::topic::Topic;
 use eventsourcing_kafka::GroupConfig;
 use eventsourcing_postgres::assignment::ProcessLock;
+use eventsourcing_postgres::states::PostgresStates;
 use tokio::sync::Semaphore;
 
 use super::forward::{Forwarding, Limits, Peers};
@@ -131,7 +134,7 @@ fn start_routes(process: &mut Process) -> anyhow::Result<Peers> {
     Ok(peers)
 }
 
-fn start<A: Aggregate>(
+fn start<A: Aggregate<State: KeptState>>(
     process: &mut Process,
     peers: &Peers,
     assignment: Box<dyn Assignment>,
@@ -151,7 +154,8 @@ fn start<A: Aggregate>(
         config: limits(owner::Config::default(), &config.owner),
     };
     let stop = process.supervisor.stop_of(Stage::Owners);
-    let (local, running) = owner::spawn::<A>(settings, assignment, stop);
+    let states: Arc<dyn StateTable<A>> = Arc::new(PostgresStates::new(parts.pool.clone()));
+    let (local, running) = owner::spawn(settings, Some(&states), assignment, stop);
     process
         .supervisor
         .spawn(Stage::Owners, service, async move { Ok(running.await??) });
@@ -164,7 +168,10 @@ fn limits(mut limits: owner::Config, set: &config::Owner) -> owner::Config {
     limits.batch_commands_max = set.batch_commands_max;
     limits.batch_bytes_max = set.batch_bytes_max;
     limits.command_timeout = Duration::from_millis(set.command_timeout_ms);
+    limits.handover_max = Duration::from_millis(set.handover_ms);
     limits.retry_pause = Duration::from_millis(set.retry_pause_ms);
     limits.waiters_max = set.waiters_max;
+    limits.aggregates_max = set.aggregates_max;
+    limits.states_timeout = Duration::from_millis(set.states_timeout_ms);
     limits
 }
