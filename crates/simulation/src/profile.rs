@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use eventsourcing::owner::Config;
-use eventsourcing::simulated::Faults;
+use eventsourcing::simulated::{Faults, StoreFaults};
 use rand::Rng;
 use rand::rngs::StdRng;
 
@@ -15,6 +15,7 @@ pub(crate) struct Profile {
     pub(crate) accounts: u64,
     pub(crate) clients: u64,
     pub(crate) faults: Faults,
+    pub(crate) store: StoreFaults,
     pub(crate) owner: Config,
     /// The chance that a node dies whenever it speaks to the world.
     pub(crate) death: f64,
@@ -67,7 +68,12 @@ impl Profile {
             unavailable: rate(0.06),
             delay_ms_max: 20,
         };
-        let death = rate(0.006);
+        let store = StoreFaults {
+            unavailable: rate(0.06),
+            unanswered: rate(0.1),
+            delay_ms_max: 20,
+        };
+        let death = rate(0.003);
         let owner = Config {
             batch_commands_max: random.random_range(1..=5),
             mailbox_commands_max: random.random_range(1..=8),
@@ -82,6 +88,7 @@ impl Profile {
             accounts: random.random_range(3..=6),
             clients: 5,
             faults,
+            store,
             owner,
             death,
             pause_ms_max: random.random_range(100..600),
