@@ -14,9 +14,9 @@ use eventsourcing::projection::{Table, Tally, View};
 use thiserror::Error;
 
 pub(crate) use apply::transact;
-pub(crate) use checkpoint::load as load_checkpoints;
+pub(crate) use checkpoint::{from_row, load as load_checkpoints};
 pub use read_model::{Config, PostgresReadModel};
-pub(crate) use table::{create_indexes, create_table, point_view, schema};
+pub(crate) use table::{create_indexes, create_table, load as load_sql, point_view, schema};
 pub(crate) use version::{active_version, ensure_active, fingerprint, record_fingerprint};
 
 use fold::Fold;

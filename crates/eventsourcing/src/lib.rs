@@ -18,6 +18,7 @@ pub mod process;
 pub mod projection;
 pub mod record;
 pub mod rule;
+pub mod states;
 pub mod topic;
 
 #[cfg(feature = "runtime")]
@@ -40,3 +41,7 @@ pub mod readers;
 pub mod routes;
 #[cfg(feature = "testing")]
 pub mod simulated;
+#[cfg(feature = "testing")]
+pub mod simulated_states;
+#[cfg(feature = "runtime")]
+pub mod state_table;

@@ -25,7 +25,7 @@ pub enum ProcessBug {
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 23] = [
         Self::Owner(SeededBug::AckBeforeDelivery),
         Self::Owner(SeededBug::FencingIgnored),
         Self::Owner(SeededBug::FirstOffsetOnly),
@@ -42,6 +42,8 @@ impl Bug {
         Self::Owner(SeededBug::NoBarrier),
         Self::Owner(SeededBug::FenceAssumed),
         Self::Owner(SeededBug::ServesBeforeFence),
+        Self::Owner(SeededBug::EvictedEarly),
+        Self::Owner(SeededBug::ColdMeansNew),
         Self::Projection(CheckpointBug::NotCompared),
         Self::Projection(CheckpointBug::NotAtomic),
         Self::Projection(CheckpointBug::CheckpointFirst),

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use eventsourcing::assignment::{Assignment, AssignmentChange};
 use eventsourcing::checkpoint::{Checkpoint, CheckpointError, ProcessCheckpoints};
-use eventsourcing::ids::Offset;
+use eventsourcing::ids::{AggregateId, Offset};
 use eventsourcing::log::{Appended, Bounds, Log, LogError, Reader};
 use eventsourcing::projection::read_model::{ReadModel, ReadModelError, Started};
 use eventsourcing::readers::Scanned;
 use eventsourcing::record::{Record, Stored};
 use eventsourcing::simulated::{SimulatedCheckpoints, SimulatedLog, SimulatedReadModel};
-use eventsourcing::topic::{Topic, TopicPartition};
+use eventsourcing::simulated_states::SimulatedStates;
+use eventsourcing::state_table::{Kept, StateTable, StateTableError, Version};
+use eventsourcing::topic::{Topic, TopicPartition, partition_of};
 use tokio::sync::mpsc;
 
+use crate::bank::account::Account;
 use crate::life::Life;
 
 /// The log as a node reaches it.
@@ -154,5 +157,38 @@ impl ProcessCheckpoints for GatedCheckpoints {
         let stored = self.checkpoints.store(process, at, from, to).await;
         self.life.gate().await;
         stored
+    }
+}
+
+/// The tables of states as a node reaches them, one for each partition.
+pub(crate) struct GatedStates {
+    pub(crate) tables: Arc<[SimulatedStates<Account>]>,
+    pub(crate) life: Arc<Life>,
+}
+
+#[async_trait]
+impl StateTable<Account> for GatedStates {
+    async fn open(&self, at: &TopicPartition) -> Result<Option<(Version, Checkpoint)>, StateTableError> {
+        self.life.gate().await;
+        let opened = self.tables[at.partition as usize].open(at).await;
+        self.life.gate().await;
+        opened
+    }
+
+    async fn load(
+        &self,
+        version: Version,
+        ids: &[AggregateId],
+    ) -> Result<Vec<(AggregateId, Kept<Account>)>, StateTableError> {
+        // An owner asks for aggregates of its partition only.
+        let Some(first) = ids.first() else {
+            return Ok(Vec::new());
+        };
+        let partitions = u32::try_from(self.tables.len()).expect("a few");
+        self.life.gate().await;
+        let table = &self.tables[partition_of(first, partitions) as usize];
+        let loaded = table.load(version, ids).await;
+        self.life.gate().await;
+        loaded
     }
 }

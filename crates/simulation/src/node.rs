@@ -7,6 +7,7 @@ use eventsourcing::assignment::{Assignment, AssignmentChange};
 use eventsourcing::log::Log;
 use eventsourcing::owner::{self, Service, Settings};
 use eventsourcing::readers::{Presumption, Share};
+use eventsourcing::state_table::StateTable;
 use eventsourcing::topic::TopicPartition;
 use eventsourcing::{process, projection};
 use tokio::sync::mpsc;
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bank::account::Account;
 use crate::bank::transfers::{Carrier, Transfers};
 use crate::clock::JumpingClock;
-use crate::gated::{GatedAssignment, GatedCheckpoints, GatedLog, GatedReadModel};
+use crate::gated::{GatedAssignment, GatedCheckpoints, GatedLog, GatedReadModel, GatedStates};
 use crate::life::Life;
 use crate::routed::Routed;
 use crate::world::World;
@@ -138,7 +139,11 @@ impl Building<'_> {
             config: self.world.profile.owner.clone(),
         };
         let assignment = self.assignment(Group::Owners);
-        let (service, running) = owner::spawn(settings, assignment, self.shutdown.clone());
+        let states = self.world.states.clone().map(|tables| {
+            let life = Arc::clone(&self.life);
+            Arc::new(GatedStates { tables, life }) as Arc<dyn StateTable<Account>>
+        });
+        let (service, running) = owner::spawn(settings, states.as_ref(), assignment, self.shutdown.clone());
         self.watch("owner", running);
         service
     }

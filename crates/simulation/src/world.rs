@@ -8,6 +8,7 @@ use checker::Recorder;
 use eventsourcing::ids::Offset;
 use eventsourcing::process::Process;
 use eventsourcing::simulated::{SimulatedCheckpoints, SimulatedLog, SimulatedReadModel};
+use eventsourcing::simulated_states::SimulatedStates;
 use eventsourcing::topic::{Topic, TopicPartition};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -36,6 +37,8 @@ pub(crate) struct World {
     pub(crate) balances: SimulatedReadModel,
     pub(crate) flow: SimulatedReadModel,
     pub(crate) checkpoints: SimulatedCheckpoints,
+    /// In some runs: aggregates go from memory and come back.
+    pub(crate) states: Option<Arc<[SimulatedStates<Account>]>>,
     pub(crate) process_bug: Option<ProcessBug>,
     pub(crate) deaths: mpsc::UnboundedSender<usize>,
     started: Instant,
@@ -69,13 +72,22 @@ impl World {
             balances.set_bug(bug);
             flow.set_bug(bug);
         }
+        let topic = Topic::events("simulation", "accounts");
+        let log = SimulatedLog::new(random.random(), profile.partitions, profile.faults);
+        let states = profile.states.map(|faults| {
+            let tables = (0..profile.partitions).map(|number| {
+                SimulatedStates::new(random.random(), log.clone(), topic.partition(number), faults)
+            });
+            tables.collect()
+        });
         Self {
             balances,
             flow,
+            states,
             checkpoints: SimulatedCheckpoints::new(random.random(), profile.store),
             process_bug: bug.and_then(Bug::of_process),
-            log: SimulatedLog::new(random.random(), profile.partitions, profile.faults),
-            topic: Topic::events("simulation", "accounts"),
+            log,
+            topic,
             recorder: Recorder::new(),
             deaths,
             started: Instant::now(),

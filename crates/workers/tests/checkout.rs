@@ -63,6 +63,7 @@ fn owners<A: Aggregate>(log: &SimulatedLog, service: &str) -> Service<A> {
     // The owners live as long as the test's runtime.
     owner::spawn::<A>(
         settings,
+        None,
         Box::new(Everything::of(partitions)),
         CancellationToken::new(),
     )

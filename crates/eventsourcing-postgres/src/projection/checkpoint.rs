@@ -16,7 +16,7 @@ const fn last(checkpoint: &Checkpoint) -> i64 {
 }
 
 /// Of a partition's row.
-fn from_row(last: i64, epoch: i64, owner: Option<Uuid>) -> Checkpoint {
+pub(crate) fn from_row(last: i64, epoch: i64, owner: Option<Uuid>) -> Checkpoint {
     let term = |owner| Term {
         epoch: Epoch(epoch.cast_unsigned()),
         owner: OwnerId(owner),

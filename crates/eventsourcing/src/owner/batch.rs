@@ -1,6 +1,6 @@
 //! A batch: commands decided on the speculative state, waiting for the log to make it true.
 
-use std::collections::HashMap;
+use indexmap::IndexMap;
 
 use crate::aggregate::Aggregate;
 use crate::command::{Accepted, Failure, Unavailable};
@@ -45,23 +45,27 @@ impl Fresh {
         }
     }
 
-    /// What the log was found to hold of the command; an event of another term is a repeat of it.
-    fn among(&self, found: &Found) -> Option<(Remembered, Repeat)> {
+    /// What the log was found to hold of the command.
+    fn among(&self, found: &Found) -> Option<Written> {
         let (known, term) = found.get(&self.command)?;
-        let repeat = if *term == self.term {
-            Repeat::No
+        Some(if *term == self.term {
+            Written::Here(*known)
+        } else if known.digest == self.digest {
+            Written::Elsewhere(*known)
         } else {
-            Repeat::OfAnother
-        };
-        Some((*known, repeat))
+            Written::ForAnother
+        })
     }
 }
 
-/// Whether the event of a command was made by another owner, to which it was sent as well.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Repeat {
-    No,
-    OfAnother,
+/// How a command that was sent came to have an event in the log.
+enum Written {
+    /// By this batch.
+    Here(Remembered),
+    /// By another owner, to which it was sent as well: this is a repeat.
+    Elsewhere(Remembered),
+    /// By another owner, for another request under the same key.
+    ForAnother,
 }
 
 /// An answer that must wait for the batch.
@@ -80,7 +84,8 @@ pub(super) enum Held<A: Aggregate> {
 pub(super) struct Batch<A: Aggregate> {
     pub(super) records: Vec<Record>,
     pub(super) bytes: usize,
-    pub(super) entries: HashMap<AggregateId, Speculative<A>>,
+    /// In the order in which they were first touched, so that the same run gives the same trace.
+    pub(super) entries: IndexMap<AggregateId, Speculative<A>>,
     pub(super) held: Vec<Held<A>>,
 }
 
@@ -89,7 +94,7 @@ impl<A: Aggregate> Default for Batch<A> {
         Self {
             records: Vec::new(),
             bytes: 0,
-            entries: HashMap::new(),
+            entries: IndexMap::new(),
             held: Vec::new(),
         }
     }
@@ -114,9 +119,8 @@ impl<A: Aggregate> Batch<A> {
     /// The log has it at these offsets, with nothing in between: the speculative state is true.
     pub(super) fn commit(self, at: &TopicPartition, offsets: &[Offset], book: &mut Book<A>) {
         for (aggregate, speculative) in self.entries {
-            let entry = book.entries.entry(aggregate).or_default();
+            let entry = book.entry(aggregate);
             entry.state = speculative.state;
-            entry.sequence = speculative.sequence;
             for fresh in speculative.fresh {
                 entry.memory.remember(fresh.at(offsets));
             }
@@ -125,15 +129,14 @@ impl<A: Aggregate> Batch<A> {
             book.next = last.next();
         }
         answer(self.held, at, Unavailable::Deposed, |fresh| {
-            Some((fresh.at(offsets), Repeat::No))
+            Some(Written::Here(fresh.at(offsets)))
         });
     }
 
     /// [`super::SeededBug::SpeculationKept`].
     pub(super) fn keep(&self, book: &mut Book<A>) {
         for (aggregate, speculative) in &self.entries {
-            let entry = book.entries.entry(aggregate.clone()).or_default();
-            entry.state = speculative.state.clone();
+            book.entry(aggregate.clone()).state = speculative.state.clone();
         }
     }
 
@@ -177,7 +180,7 @@ fn answer<A: Aggregate>(
     held: Vec<Held<A>>,
     at: &TopicPartition,
     void: Unavailable,
-    known: impl Fn(&Fresh) -> Option<(Remembered, Repeat)>,
+    known: impl Fn(&Fresh) -> Option<Written>,
 ) {
     for held in held {
         // A caller that gave up has been told "unknown"; there is nobody left to answer.
@@ -188,7 +191,9 @@ fn answer<A: Aggregate>(
                 replayed,
                 reply,
             } => reply.send(match known(&fresh) {
-                Some((known, repeat)) => Ok(accepted(at, &known, replayed || repeat == Repeat::OfAnother)),
+                Some(Written::Here(known)) => Ok(accepted(at, &known, replayed)),
+                Some(Written::Elsewhere(known)) => Ok(accepted(at, &known, true)),
+                Some(Written::ForAnother) => Err(Failure::KeyReused),
                 None => Err(not_attempted(void)),
             }),
         };

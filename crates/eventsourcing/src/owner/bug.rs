@@ -36,4 +36,8 @@ pub enum SeededBug {
     FenceAssumed,
     /// Take an acknowledged fence for valid and ours, without reading what came before it.
     ServesBeforeFence,
+    /// Forget aggregates that the table of states does not have yet.
+    EvictedEarly,
+    /// Take an aggregate that is not in memory for a new one.
+    ColdMeansNew,
 }

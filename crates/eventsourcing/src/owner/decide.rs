@@ -1,6 +1,6 @@
 //! Deciding: a command becomes a record of the batch, or an answer that waits for it.
 
-use std::collections::hash_map::Entry as MapEntry;
+use indexmap::map::Entry as MapEntry;
 
 use crate::aggregate::Aggregate;
 use crate::codec::{self, EventHead, Meta};
@@ -9,6 +9,7 @@ use crate::ids::{AggregateId, Sequence};
 
 use super::SeededBug;
 use super::batch::{Batch, Fresh, Held, Speculative, accepted};
+use super::book::Entry;
 use super::mailbox::{Execute, Message};
 use super::partition::Partition;
 use super::serve::Flight;
@@ -21,6 +22,9 @@ impl<A: Aggregate> Partition<A> {
         flight: &mut Option<Flight<A>>,
         deciding: &mut Batch<A>,
     ) {
+        let Some(message) = self.known(message, flight.as_ref(), deciding) else {
+            return;
+        };
         match message {
             // The caller was told "unknown" and is gone: not attempting it is one of the two outcomes.
             Message::Execute(execute) if execute.reply.is_closed() => {}
@@ -44,7 +48,7 @@ impl<A: Aggregate> Partition<A> {
             return Some(execute);
         }
         let (command, digest) = (execute.context.id, execute.context.digest);
-        let committed = self.book.entries.get(&execute.aggregate);
+        let committed = self.book.get(&execute.aggregate);
         if let Some(known) = committed.and_then(|entry| entry.memory.recall(command)) {
             // In the log and final; no later state can change this answer.
             let same = known.digest == digest || self.settings.config.has(SeededBug::DigestIgnored);
@@ -176,10 +180,10 @@ impl<A: Aggregate> Partition<A> {
         if let Some(entry) = flight.and_then(|batch| batch.entries.get(aggregate)) {
             return (Some(&entry.state), entry.sequence);
         }
-        let committed = self.book.entries.get(aggregate);
+        let committed = self.book.get(aggregate);
         (
             committed.map(|entry| &entry.state),
-            committed.map_or(Sequence(0), |entry| entry.sequence),
+            committed.map_or(Sequence(0), Entry::sequence),
         )
     }
 }

@@ -255,7 +255,7 @@ fn owners(log: &SimulatedLog, environment: &Arc<Counted>) -> Service<Account> {
         config: owner::Config::default(),
     };
     let everything = Box::new(Everything::of(partitions));
-    owner::spawn::<Account>(settings, everything, CancellationToken::new()).0
+    owner::spawn::<Account>(settings, None, everything, CancellationToken::new()).0
 }
 
 /// One run. An error names what is broken.
