@@ -3,26 +3,32 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use checker::{Outcome, Question};
-use eventsourcing::command::{Context, Expected};
+use checker::{Outcome, Question, Read};
+use eventsourcing::command::{Accepted, Context, Expected, Failure, Unavailable};
 use eventsourcing::dispatch::Dispatch;
-use eventsourcing::ids::{AggregateId, CommandId, Digest, EventId, Sequence};
+use eventsourcing::ids::{AggregateId, CommandId, Digest, EventId, Offset, Sequence};
 use eventsourcing::topic::partition_of;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio::time::{sleep, timeout};
 
-use crate::bank::account::{Account, Command};
+use crate::bank::account::{Account, Command, Insufficient};
 use crate::world::{NODES, World};
 
 const COMMANDS_PER_CLIENT: u64 = 8;
 /// Commands sent at once, now and then.
 const BURST: u64 = 5;
+/// How long a query waits for the read model.
+const QUERY_PATIENCE: Duration = Duration::from_millis(500);
+
+/// What a client is told.
+pub(crate) type Told = Result<Accepted, Failure<Insufficient>>;
 
 /// A command with all that its repeats share.
 #[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) id: CommandId,
+    pub(crate) digest: Digest,
     pub(crate) account: AggregateId,
     pub(crate) content: Command,
     pub(crate) expected: Expected,
@@ -30,8 +36,15 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    fn digest(&self) -> Digest {
-        Digest::of(&[format!("{:?} {:?}", self.content, self.expected).as_bytes()])
+    fn new(id: CommandId, account: AggregateId, content: Command, expected: Expected) -> Self {
+        Self {
+            id,
+            digest: Digest::of(&[format!("{content:?} {expected:?}").as_bytes()]),
+            account,
+            content,
+            expected,
+            causation: None,
+        }
     }
 }
 
@@ -50,28 +63,28 @@ pub(crate) async fn run(world: Arc<World>, number: u64, mut random: StdRng) {
             // A repeat long after the answer.
             (Some(before), 0..10) => before,
             // Another request under a key that was used before.
-            (Some(before), 10..16) => Request {
-                content: content(&world, &mut random),
-                ..before
-            },
-            (Some(_) | None, draw) => Request {
-                id: CommandId::of_key("client", &format!("{number}/{index}")),
-                account: account(random.random_range(0..world.profile.accounts)),
-                content: content(&world, &mut random),
-                expected: match draw {
+            (Some(before), 10..16) => Request::new(
+                before.id,
+                before.account,
+                content(&world, &mut random),
+                before.expected,
+            ),
+            (Some(_) | None, draw) => Request::new(
+                CommandId::of_key("client", &format!("{number}/{index}")),
+                account(random.random_range(0..world.profile.accounts)),
+                content(&world, &mut random),
+                match draw {
                     0..30 => Expected::Exactly(seen),
                     _ => Expected::Any,
                 },
-                causation: None,
-            },
+            ),
         };
         sent.push(request.clone());
         if random.random_bool(0.12) {
-            let burst = (0..BURST).map(|index| Request {
-                id: CommandId::of_key("client", &format!("{number}/{}/{index}", request.id)),
-                content: content(&world, &mut random),
-                expected: Expected::Any,
-                ..request.clone()
+            let burst = (0..BURST).map(|index| {
+                let id = CommandId::of_key("client", &format!("{number}/{}/{index}", request.id));
+                let account = request.account.clone();
+                Request::new(id, account, content(&world, &mut random), Expected::Any)
             });
             burst_of(&world, burst.collect(), &mut random).await;
         }
@@ -84,8 +97,11 @@ pub(crate) async fn run(world: Arc<World>, number: u64, mut random: StdRng) {
         } else {
             mine.await
         };
-        if let Outcome::Accepted(accepted) = told {
+        if let Ok(accepted) = told {
             seen = accepted.sequence;
+            if random.random_bool(0.3) {
+                query(&world, number, &request.account, accepted.position.offset).await;
+            }
         }
         sleep(Duration::from_millis(random.random_range(0..400))).await;
     }
@@ -113,28 +129,22 @@ fn content(world: &World, random: &mut StdRng) -> Command {
 }
 
 /// Sends a command, at whichever node, until the outcome is definite; now and then the client gives up.
-pub(crate) async fn until_known(world: &World, request: &Request, mut random: StdRng) -> Outcome {
+pub(crate) async fn until_known(world: &World, request: &Request, mut random: StdRng) -> Told {
     let patience = Duration::from_millis(random.random_range(50..2_000));
     loop {
         let node = choose(world, request, &mut random);
         let outcome = attempt(world, request, node, patience).await;
         let gives_up = random.random_bool(0.02);
-        match outcome {
-            Outcome::NotAttempted(_) | Outcome::Unknown if !gives_up => {
-                sleep(Duration::from_millis(random.random_range(10..150))).await;
-            }
-            Outcome::Accepted(_)
-            | Outcome::Refused
-            | Outcome::Conflict(_)
-            | Outcome::KeyReused
-            | Outcome::NotAttempted(_)
-            | Outcome::Unknown => return outcome,
+        let open = matches!(outcome, Err(Failure::NotAttempted { .. } | Failure::Unknown));
+        if !open || gives_up {
+            return outcome;
         }
+        sleep(Duration::from_millis(random.random_range(10..150))).await;
     }
 }
 
 /// Mostly a node that believes it serves the partition.
-fn choose(world: &World, request: &Request, random: &mut StdRng) -> usize {
+pub(crate) fn choose(world: &World, request: &Request, random: &mut StdRng) -> usize {
     let first = random.random_range(0..NODES);
     if random.random_bool(0.1) {
         return first;
@@ -148,17 +158,47 @@ fn choose(world: &World, request: &Request, random: &mut StdRng) -> usize {
         .unwrap_or(first)
 }
 
+/// Reads the account once the read model has come to what the client has written; not at all when that
+/// takes too long.
+async fn query(world: &World, number: u64, account: &AggregateId, asked: Offset) {
+    let at = world
+        .topic
+        .partition(partition_of(account, world.profile.partitions));
+    let waiting = async {
+        while world.balances.checkpoint(&at).next <= asked {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    if timeout(QUERY_PATIENCE, waiting).await.is_err() {
+        return;
+    }
+    let row = world.balances.rows().get(account.as_str()).cloned();
+    let sequence = row.map_or(0, |row| row["sequence"].as_u64().expect("a number"));
+    let shown = world.balances.checkpoint(&at).next.0.checked_sub(1);
+    world.recorder.read(Read {
+        by: format!("client {number}").into(),
+        at,
+        aggregate: account.clone(),
+        asked: Some(asked),
+        shown: shown.map(Offset),
+        sequence: Some(Sequence(sequence)),
+    });
+}
+
 /// Sends a command once.
-pub(crate) async fn attempt(world: &World, request: &Request, node: usize, patience: Duration) -> Outcome {
+pub(crate) async fn attempt(world: &World, request: &Request, node: usize, patience: Duration) -> Told {
     let parts = world.node(node, |node| (node.service.clone(), Arc::clone(&node.life)));
     let Some((service, life)) = parts else {
         // Nobody there to connect to.
-        return Outcome::NotAttempted(None);
+        return Err(Failure::NotAttempted {
+            reason: Unavailable::Stopping,
+            retry_after: Duration::ZERO,
+        });
     };
     let at = service.partition(&request.account);
     let question = Question::<Account> {
         command: request.id,
-        digest: Some(request.digest()),
+        digest: Some(request.digest),
         aggregate: request.account.clone(),
         at: at.clone(),
         content: Some(Arc::new(request.content.clone())),
@@ -167,7 +207,7 @@ pub(crate) async fn attempt(world: &World, request: &Request, node: usize, patie
     };
     let context = Context {
         id: request.id,
-        digest: request.digest(),
+        digest: request.digest,
         expected: request.expected,
         correlation: "".into(),
         causation: request.causation,
@@ -182,9 +222,9 @@ pub(crate) async fn attempt(world: &World, request: &Request, node: usize, patie
             .await;
         // The answer of a frozen node comes when it wakes up, that of a dead one never.
         life.pass().await;
-        Outcome::from(&outcome)
+        outcome
     };
-    let outcome = timeout(patience, asking).await.unwrap_or(Outcome::Unknown);
-    pending.answered(outcome.clone(), Some(world.end(&at)));
+    let outcome = timeout(patience, asking).await.unwrap_or(Err(Failure::Unknown));
+    pending.answered(Outcome::from(&outcome), Some(world.end(&at)));
     outcome
 }

@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use eventsourcing::assignment::{Assignment, AssignmentChange};
-use eventsourcing::ids::Offset;
+use eventsourcing::checkpoint::{Checkpoint, CheckpointError, ProcessCheckpoints};
+use eventsourcing::ids::{AggregateId, Offset};
 use eventsourcing::log::{Appended, Bounds, Log, LogError, Reader};
+use eventsourcing::projection::read_model::{ReadModel, ReadModelError, Started};
+use eventsourcing::readers::Scanned;
 use eventsourcing::record::{Record, Stored};
-use eventsourcing::simulated::SimulatedLog;
+use eventsourcing::simulated::{SimulatedCheckpoints, SimulatedLog, SimulatedReadModel, SimulatedStates};
+use eventsourcing::state_table::{Kept, StateTable, StateTableError, Version};
 use eventsourcing::topic::{Topic, TopicPartition};
 use tokio::sync::mpsc;
 
+use crate::bank::account::Account;
 use crate::life::Life;
 
 /// The log as a node reaches it.
@@ -95,5 +100,88 @@ impl Assignment for GatedAssignment {
         }
         self.life.pass().await;
         self.told.take()
+    }
+}
+
+/// A read model as a node reaches it.
+pub(crate) struct GatedReadModel {
+    pub(crate) rows: SimulatedReadModel,
+    pub(crate) life: Arc<Life>,
+}
+
+#[async_trait]
+impl ReadModel for GatedReadModel {
+    fn name(&self) -> &'static str {
+        self.rows.name()
+    }
+
+    async fn start(&self, topic: &Topic, partitions: u32) -> Result<Started, ReadModelError> {
+        self.life.gate().await;
+        let started = self.rows.start(topic, partitions).await;
+        self.life.gate().await;
+        started
+    }
+
+    async fn apply(&self, topic: &Topic, version: i32, scanned: &Scanned) -> Result<(), ReadModelError> {
+        self.life.gate().await;
+        let applied = self.rows.apply(topic, version, scanned).await;
+        self.life.gate().await;
+        applied
+    }
+}
+
+/// The checkpoints of processes as a node reaches them.
+pub(crate) struct GatedCheckpoints {
+    pub(crate) checkpoints: SimulatedCheckpoints,
+    pub(crate) life: Arc<Life>,
+}
+
+#[async_trait]
+impl ProcessCheckpoints for GatedCheckpoints {
+    async fn load(&self, process: &str, at: &TopicPartition) -> Result<Checkpoint, CheckpointError> {
+        self.life.gate().await;
+        let loaded = self.checkpoints.load(process, at).await;
+        self.life.gate().await;
+        loaded
+    }
+
+    async fn store(
+        &self,
+        process: &str,
+        at: &TopicPartition,
+        from: Checkpoint,
+        to: Checkpoint,
+    ) -> Result<(), CheckpointError> {
+        self.life.gate().await;
+        let stored = self.checkpoints.store(process, at, from, to).await;
+        self.life.gate().await;
+        stored
+    }
+}
+
+/// The table of states as a node reaches it.
+pub(crate) struct GatedStates {
+    pub(crate) table: SimulatedStates<Account>,
+    pub(crate) life: Arc<Life>,
+}
+
+#[async_trait]
+impl StateTable<Account> for GatedStates {
+    async fn open(&self, at: &TopicPartition) -> Result<Option<(Version, Checkpoint)>, StateTableError> {
+        self.life.gate().await;
+        let opened = self.table.open(at).await;
+        self.life.gate().await;
+        opened
+    }
+
+    async fn load(
+        &self,
+        version: Version,
+        ids: &[AggregateId],
+    ) -> Result<Vec<(AggregateId, Kept<Account>)>, StateTableError> {
+        self.life.gate().await;
+        let loaded = self.table.load(version, ids).await;
+        self.life.gate().await;
+        loaded
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eventsourcing::assignment::AssignmentChange;
-use eventsourcing::simulated::Faults;
+use eventsourcing::simulated::{Faults, StoreFaults, TableFaults};
 use eventsourcing::topic::TopicPartition;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use crate::node::Node;
+use crate::node::{Group, Node};
 use crate::profile::Misfortune;
 use crate::world::{NODES, World};
 
@@ -41,9 +41,14 @@ pub(crate) fn begin(world: &Arc<World>) {
     for number in 0..NODES {
         world.put(number, Node::start(world, number));
     }
-    for at in world.partitions() {
-        tell(world, draw(world, NODES), AssignmentChange::Assigned(at));
+    for (group, at) in everything(world) {
+        assign(world, group, at, draw(world, NODES));
     }
+}
+
+fn everything(world: &World) -> Vec<(Group, TopicPartition)> {
+    let of = |group| world.partitions().map(move |at| (group, at));
+    Group::ALL.into_iter().flat_map(of).collect()
 }
 
 /// Brings misfortune until the storm is over, and waits for what was begun.
@@ -57,6 +62,9 @@ pub(crate) async fn storm(world: &Arc<World>, mut random: StdRng, deaths: mpsc::
             .await;
             let misfortune = *world.profile.misfortunes.choose(&mut random).expect("has some");
             let number = random.random_range(0..NODES);
+            if random.random_bool(0.2) {
+                world.snapshot();
+            }
             match misfortune {
                 Misfortune::Crash => {
                     let _ = world.deaths.send(number);
@@ -85,17 +93,28 @@ pub(crate) async fn heal(world: &Arc<World>) {
         delay_ms_max: 5,
         ..Faults::NONE
     });
-    for at in world.partitions() {
-        let owner = draw(world, NODES);
-        for number in 0..NODES {
-            if world.node(number, |_| ()).is_none() {
-                world.put(number, Node::start(world, number));
-            }
-            tell(world, number, AssignmentChange::Revoked(at.clone()));
+    let faults = StoreFaults {
+        delay_ms_max: 5,
+        ..StoreFaults::NONE
+    };
+    world.balances.set_faults(faults);
+    world.flow.set_faults(faults);
+    world.checkpoints.set_faults(faults);
+    if let Some(states) = &world.states {
+        states.set_faults(TableFaults::NONE);
+    }
+    for number in 0..NODES {
+        if world.node(number, |_| ()).is_none() {
+            world.put(number, Node::start(world, number));
         }
-        // One that held it lets go first.
-        sleep(Duration::from_millis(100)).await;
-        tell(world, owner, AssignmentChange::Assigned(at));
+        for (group, at) in everything(world) {
+            tell(world, group, number, &AssignmentChange::Revoked(at));
+        }
+    }
+    // Whoever holds one lets go first.
+    sleep(Duration::from_millis(100)).await;
+    for (group, at) in everything(world) {
+        assign(world, group, at, draw(world, NODES));
     }
 }
 
@@ -103,9 +122,27 @@ fn draw(world: &World, below: usize) -> usize {
     usize::try_from(world.draw() % below as u64).expect("below a usize")
 }
 
-fn tell(world: &World, number: usize, change: AssignmentChange) {
-    world.note(&format!("node-{number}: {change:?}"));
-    world.node(number, |node| node.tell(change));
+fn tell(world: &World, group: Group, number: usize, change: &AssignmentChange) {
+    let (what, at) = match change {
+        AssignmentChange::Assigned(at) => ("assigned", at),
+        AssignmentChange::Revoked(at) => ("revoked", at),
+        AssignmentChange::Lost(at) => ("lost", at),
+    };
+    world.note(&format!("node-{number}: {group:?} {what} {}", at.partition));
+    world.node(number, |node| node.tell(group, change));
+}
+
+fn assign(world: &World, group: Group, at: TopicPartition, number: usize) {
+    world.assign(group, &at, number);
+    tell(world, group, number, &AssignmentChange::Assigned(at));
+}
+
+/// Whether a node of the group is at work on the partition, as far as the group knows.
+fn works(world: &World, group: Group, at: &TopicPartition, number: usize) -> bool {
+    match group {
+        Group::Owners => world.node(number, |node| node.serves(at)).unwrap_or(false),
+        Group::Projectors | Group::Processes => world.assigned(group, at) == Some(number),
+    }
 }
 
 async fn bury_all(world: Arc<World>, mut deaths: mpsc::UnboundedReceiver<usize>) {
@@ -133,15 +170,13 @@ async fn bury(world: Arc<World>, number: usize) {
     world.put(number, Node::start(&world, number));
 }
 
-/// Whatever nobody serves, or only this node, goes to somebody else. The group may be wrong.
+/// Whatever nobody works on, or only this node, goes to somebody else. The group may be wrong.
 fn hand_on(world: &World, from: usize) {
-    for at in world.partitions() {
-        let served = (0..NODES)
-            .filter(|number| *number != from)
-            .any(|number| world.node(number, |node| node.serves(&at)).unwrap_or(false));
-        if !served {
+    for (group, at) in everything(world) {
+        let elsewhere = (0..NODES).any(|number| number != from && works(world, group, &at, number));
+        if !elsewhere {
             let to = (from + 1 + draw(world, NODES - 1)) % NODES;
-            tell(world, to, AssignmentChange::Assigned(at));
+            assign(world, group, at, to);
         }
     }
 }
@@ -174,55 +209,52 @@ async fn freeze(world: Arc<World>, number: usize) {
     world.note(&format!("node-{number}: wakes up"));
     // It learns late what it has lost.
     world.pause(SESSION_MS_MAX).await;
-    for at in world.partitions() {
-        let elsewhere = (0..NODES)
-            .filter(|other| *other != number)
-            .any(|other| world.node(other, |node| node.serves(&at)).unwrap_or(false));
+    for (group, at) in everything(&world) {
+        let elsewhere = (0..NODES).any(|other| other != number && works(&world, group, &at, other));
         if elsewhere {
-            tell(&world, number, AssignmentChange::Lost(at));
+            tell(&world, group, number, &AssignmentChange::Lost(at));
         }
     }
 }
 
 async fn rebalance(world: Arc<World>) {
-    let partitions: Vec<TopicPartition> = world.partitions().collect();
-    let at = partitions[draw(&world, partitions.len())].clone();
+    let places = everything(&world);
+    let (group, at) = places[draw(&world, places.len())].clone();
     let to = draw(&world, NODES);
     let before: Vec<usize> = (0..NODES)
-        .filter(|number| *number != to)
-        .filter(|number| world.node(*number, |node| node.serves(&at)).unwrap_or(false))
+        .filter(|number| *number != to && works(&world, group, &at, *number))
         .collect();
     world.count(|happened| happened.rebalances += 1);
     match draw(&world, 4) {
         // In order.
         0 => {
             for number in &before {
-                tell(&world, *number, AssignmentChange::Revoked(at.clone()));
+                tell(&world, group, *number, &AssignmentChange::Revoked(at.clone()));
             }
             world.pause(100).await;
-            tell(&world, to, AssignmentChange::Assigned(at));
+            assign(&world, group, at, to);
         }
         // The old one learns of it later: two believe.
         1 => {
             world.count(|happened| happened.duels += 1);
-            tell(&world, to, AssignmentChange::Assigned(at.clone()));
+            assign(&world, group, at.clone(), to);
             world.pause(AWAY_MS_MAX).await;
             for number in &before {
-                tell(&world, *number, AssignmentChange::Lost(at.clone()));
+                tell(&world, group, *number, &AssignmentChange::Lost(at.clone()));
             }
         }
         // It never learns of it.
         2 => {
             world.count(|happened| happened.duels += 1);
-            tell(&world, to, AssignmentChange::Assigned(at));
+            assign(&world, group, at, to);
         }
         // Nobody, for a while.
         _ => {
             for number in 0..NODES {
-                tell(&world, number, AssignmentChange::Revoked(at.clone()));
+                tell(&world, group, number, &AssignmentChange::Revoked(at.clone()));
             }
             world.pause(AWAY_MS_MAX / 2).await;
-            tell(&world, to, AssignmentChange::Assigned(at));
+            assign(&world, group, at, to);
         }
     }
 }

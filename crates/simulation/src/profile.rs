@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use eventsourcing::owner::Config;
-use eventsourcing::simulated::Faults;
+use eventsourcing::simulated::{Faults, StoreFaults, TableFaults};
 use rand::Rng;
 use rand::rngs::StdRng;
 
@@ -15,6 +15,9 @@ pub(crate) struct Profile {
     pub(crate) accounts: u64,
     pub(crate) clients: u64,
     pub(crate) faults: Faults,
+    pub(crate) store: StoreFaults,
+    /// Of the table of states, where there is one.
+    pub(crate) states: Option<TableFaults>,
     pub(crate) owner: Config,
     /// The chance that a node dies whenever it speaks to the world.
     pub(crate) death: f64,
@@ -67,12 +70,27 @@ impl Profile {
             unavailable: rate(0.06),
             delay_ms_max: 20,
         };
-        let death = rate(0.006);
+        let store = StoreFaults {
+            unavailable: rate(0.06),
+            unanswered: rate(0.1),
+            delay_ms_max: 20,
+        };
+        let table = TableFaults {
+            store: StoreFaults {
+                unavailable: rate(0.06),
+                ..store
+            },
+            replaced: rate(0.03),
+            absent: rate(0.06),
+        };
+        let death = rate(0.003);
         let owner = Config {
             batch_commands_max: random.random_range(1..=5),
             mailbox_commands_max: random.random_range(1..=8),
             command_timeout: Duration::from_millis(random.random_range(300..2_500)),
             retry_pause: Duration::from_millis(random.random_range(20..80)),
+            aggregates_max: random.random_range(1..=3),
+            states_timeout: Duration::from_millis(300),
             ..Config::default()
         };
         let mut misfortunes: Vec<Misfortune> = ALL.into_iter().filter(|_| random.random_bool(0.7)).collect();
@@ -82,6 +100,8 @@ impl Profile {
             accounts: random.random_range(3..=6),
             clients: 5,
             faults,
+            store,
+            states: random.random_bool(0.6).then_some(table),
             owner,
             death,
             pause_ms_max: random.random_range(100..600),

@@ -13,14 +13,17 @@ use tokio::time::{sleep, timeout};
 use crate::bank::account::Account;
 use crate::bug::Bug;
 use crate::profile::Profile;
+use crate::snapshot::{Snapshot, note_moves};
 use crate::statistics::Statistics;
-use crate::world::{NODES, World};
+use crate::world::{Kept, NODES, World};
 use crate::{client, nemesis};
 
 /// After the storm every client is done within this time.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Whatever is late has landed after this.
 const SETTLED: Duration = Duration::from_secs(2);
+/// Between two looks at the readers.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What a run leaves behind.
 pub struct Run {
@@ -36,6 +39,7 @@ pub struct Run {
     pub ended: Vec<String>,
     /// Who was still waiting at the end.
     pub stuck: Vec<String>,
+    pub(crate) snapshots: Vec<Snapshot>,
 }
 
 /// Runs the world of this seed, in virtual time on this thread; with `bug`, the nodes break one rule.
@@ -52,9 +56,9 @@ pub fn run(seed: u64, bug: Option<Bug>) -> Run {
 async fn live(seed: u64, bug: Option<Bug>) -> Run {
     let mut random = StdRng::seed_from_u64(seed);
     let mut profile = Profile::draw(&mut random);
-    profile.owner.bug = bug.map(Bug::of_owner);
+    profile.owner.bug = bug.and_then(Bug::of_owner);
     let (deaths, dead) = mpsc::unbounded_channel();
-    let world = Arc::new(World::new(random.random(), profile, deaths));
+    let world = Arc::new(World::new(random.random(), profile, bug, deaths));
     nemesis::begin(&world);
     let clients: Vec<_> = (0..world.profile.clients)
         .map(|number| {
@@ -75,6 +79,15 @@ async fn live(seed: u64, bug: Option<Bug>) -> Run {
         }
     }
     sleep(SETTLED).await;
+    let reading = async {
+        while !world.is_read() {
+            sleep(LOOK).await;
+        }
+    };
+    if timeout(PATIENCE, reading).await.is_err() {
+        stuck.push("projections or processes do not come to the end of the log".to_owned());
+    }
+    world.snapshot();
     for number in 0..NODES {
         if let Some(node) = world.remove(number)
             && !node.stop(SETTLED).await
@@ -83,7 +96,13 @@ async fn live(seed: u64, bug: Option<Bug>) -> Run {
         }
     }
     let log = world.partitions().flat_map(|at| world.log.records(&at)).collect();
-    let (happened, events, ended) = world.take();
+    note_moves(&world);
+    let Kept {
+        happened,
+        trace: events,
+        ended,
+        snapshots,
+    } = world.take();
     Run {
         history: world.recorder.take(),
         log,
@@ -91,5 +110,6 @@ async fn live(seed: u64, bug: Option<Bug>) -> Run {
         happened: Statistics { seeds: 1, ..happened },
         ended,
         stuck,
+        snapshots,
     }
 }

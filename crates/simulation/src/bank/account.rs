@@ -5,7 +5,7 @@ use eventsourcing::ids::AggregateId;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// A transfer is not received above this balance; so some are taken back.
+/// A transfer is not received above this balance; so some are given back.
 pub(crate) const BALANCE_RECEIVED_MAX: i64 = 12;
 
 const EVENT_TYPE: &str = "simulation.account.moved.v1";
@@ -28,9 +28,15 @@ pub enum Command {
         /// So much.
         amount: u64,
     },
-    /// What another account has sent.
-    Receive(u64),
-    /// What was sent could not be received.
+    /// Takes in what another account has sent, or gives it back: either is an event, so a repeat cannot
+    /// come to the other.
+    Receive {
+        /// From this account.
+        from: AggregateId,
+        /// So much.
+        amount: u64,
+    },
+    /// Takes back what was not received.
     TakeBack(u64),
 }
 
@@ -41,46 +47,60 @@ pub struct Moved {
     pub by: i64,
     /// The balance after it: lets a checker see a decision on a wrong state.
     pub balance: i64,
-    /// Where it was sent.
-    pub to: Option<AggregateId>,
+    /// What is to follow elsewhere.
+    pub then: Option<Then>,
 }
 
-/// Why not.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum Refusal {
-    /// Not that much is there.
-    #[error("the balance is only {0}")]
-    Insufficient(i64),
-    /// There is too much to receive more.
-    #[error("the balance is {0} already")]
-    Full(i64),
+/// What follows at another account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Then {
+    /// It receives this.
+    Deliver {
+        /// The account.
+        to: AggregateId,
+        /// So much.
+        amount: u64,
+    },
+    /// It takes this back.
+    GiveBack {
+        /// The account.
+        to: AggregateId,
+        /// So much.
+        amount: u64,
+    },
 }
+
+/// Why not: not that much is there.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("the balance is only {0}")]
+pub struct Insufficient(pub i64);
 
 impl Aggregate for Account {
     type State = i64;
     type Command = Command;
     type Event = Moved;
-    type Refusal = Refusal;
+    type Refusal = Insufficient;
 
-    fn decide(balance: &i64, command: &Command) -> Result<Moved, Refusal> {
-        let (by, to) = match command {
-            Command::Deposit(amount) | Command::Receive(amount) | Command::TakeBack(amount) => {
-                (amount.cast_signed(), None)
-            }
+    fn decide(balance: &i64, command: &Command) -> Result<Moved, Insufficient> {
+        let (by, then) = match command.clone() {
+            Command::Deposit(amount) | Command::TakeBack(amount) => (amount.cast_signed(), None),
             Command::Withdraw(amount) => (-amount.cast_signed(), None),
-            Command::Send { to, amount } => (-amount.cast_signed(), Some(to.clone())),
+            Command::Send { to, amount } => (-amount.cast_signed(), Some(Then::Deliver { to, amount })),
+            Command::Receive { from: to, amount }
+                if balance + amount.cast_signed() > BALANCE_RECEIVED_MAX =>
+            {
+                (0, Some(Then::GiveBack { to, amount }))
+            }
+            Command::Receive { from: _, amount } => (amount.cast_signed(), None),
         };
         let after = balance + by;
         if after < 0 {
-            return Err(Refusal::Insufficient(*balance));
-        }
-        if matches!(command, Command::Receive(_)) && after > BALANCE_RECEIVED_MAX {
-            return Err(Refusal::Full(*balance));
+            return Err(Insufficient(*balance));
         }
         Ok(Moved {
             by,
             balance: after,
-            to,
+            then,
         })
     }
 
