@@ -51,7 +51,7 @@ impl Node {
 async fn partitions_change_hands_again_and_again() {
     let shop = Shop::open().await;
     let nodes = [(); 2].map(|()| Node::start(&shop, Projection::view::<Balances>()));
-    let writing = shop.history(&["a", "b"], 150);
+    let writing = shop.history(&["a", "b"], 600);
     let moving = async {
         for round in 0..20_usize {
             let (from, to) = (&nodes[round % 2], &nodes[(round + 1) % 2]);
@@ -60,13 +60,13 @@ async fn partitions_change_hands_again_and_again() {
                 from.tell(&shop, 0, AssignmentChange::Revoked);
             }
             to.tell(&shop, 0, AssignmentChange::Assigned);
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(80)).await;
             from.tell(&shop, 0, AssignmentChange::Lost);
         }
     };
     tokio::join!(writing, moving);
     shop.caught_up().await;
-    assert_eq!(shop.rows().await, [row("a", 150), row("b", 150)]);
+    assert_eq!(shop.rows().await, [row("a", 600), row("b", 600)]);
     assert_eq!(shop.parked().await, []);
     for node in nodes {
         node.stop().await;
