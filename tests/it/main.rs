@@ -9,6 +9,7 @@ mod import;
 mod last_item;
 mod nodes;
 mod position;
+mod readers;
 mod rebuild;
 mod shop;
 mod states;

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use eventsourcing::assignment::{Assignment, AssignmentChange};
 use eventsourcing::topic::TopicPartition;
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{Connection, Executor, PgConnection, PgPool};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -19,6 +19,8 @@ use crate::deadline::within;
 const PULSE: Duration = Duration::from_millis(500);
 /// A session that does not answer in this time is gone, and the lock with it.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
+/// Of a holder that shows no pulse, a frozen one or one behind a cut line, the server ends the session.
+const MORTAL: &str = "SET idle_session_timeout = '6s'";
 
 /// One lock of one process, however many services it runs. Clones and assignments share it; it is let
 /// go when the last of them is dropped.
@@ -80,6 +82,7 @@ async fn session(
     announced: &mut bool,
 ) -> Result<std::convert::Infallible, sqlx::Error> {
     let mut connection = within(ANSWER_TIMEOUT, PgConnection::connect_with(options)).await?;
+    within(ANSWER_TIMEOUT, connection.execute(MORTAL)).await?;
     loop {
         let asking = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 2))").bind(name);
         if within(ANSWER_TIMEOUT, asking.fetch_one(&mut connection)).await? {

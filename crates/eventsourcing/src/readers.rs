@@ -6,6 +6,7 @@
 mod scan;
 mod share;
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -58,14 +59,20 @@ impl<E: From<LogError>> From<LogError> for Interrupted<E> {
 pub(crate) struct Stance {
     pub(crate) share: Share,
     status: watch::Sender<Status>,
+    /// What it worked on last.
+    partitions: Option<BTreeSet<u32>>,
     /// Whether a checkpoint has moved since it was last overtaken.
     advanced: bool,
 }
 
 impl Stance {
-    /// Everything is open, records may come.
-    pub(crate) fn running(&self) {
+    /// Everything is open, records of `partitions` may come.
+    pub(crate) fn running(&mut self, reader: &str, partitions: BTreeSet<u32>) {
         self.status.send_replace(Status::Running);
+        if self.partitions.as_ref() != Some(&partitions) {
+            tracing::info!(reader, ?partitions, "reading");
+            self.partitions = Some(partitions);
+        }
     }
 
     /// A checkpoint has moved.
@@ -98,6 +105,7 @@ pub(crate) fn spawn<T: Turn>(
     let stance = Stance {
         share,
         status,
+        partitions: None,
         advanced: true,
     };
     let running = tokio::spawn(async move {

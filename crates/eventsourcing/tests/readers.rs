@@ -5,12 +5,13 @@
 mod readers {
     pub(crate) mod accounts;
     pub(crate) mod nodes;
+    pub(crate) mod overtaken;
     pub(crate) mod process;
     pub(crate) mod projectors;
 }
 
 use eventsourcing::simulated::CheckpointBug;
-use readers::{process, projectors};
+use readers::{overtaken, process, projectors};
 
 const SEEDS: u64 = 300;
 
@@ -46,6 +47,11 @@ fn the_same_seed_gives_the_same_moves() {
         let again = || run(projectors::world(seed, None)).map(|report| report.trace);
         assert_eq!(again(), again(), "seed {seed}");
     }
+}
+
+#[test]
+fn whoever_was_overtaken_goes_on_at_once() {
+    run(overtaken::world());
 }
 
 /// The first seed at which the checks notice.

@@ -1,5 +1,5 @@
-//! The checkout against real owners on the simulated log, with a runner that is killed at random
-//! points and started again.
+//! The checkout against real owners on the simulated log, with runners that are killed at random
+//! points and started again, and in the end two at once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -229,8 +229,8 @@ fn sku(name: &str) -> Sku {
     Sku::new(name).expect("valid")
 }
 
-/// Runs the process, killing it `kills` times at random moments, until all orders are decided and
-/// nothing it could still do is left.
+/// Runs the process, killing it `kills` times at random moments, then two of it at once, until all orders
+/// are decided and nothing they could still do is left.
 async fn work_off(shop: &Shop, orders: usize, kills: usize, random: &mut StdRng) {
     for _ in 0..kills {
         let (_, running) = shop.run();
@@ -242,7 +242,8 @@ async fn work_off(shop: &Shop, orders: usize, kills: usize, random: &mut StdRng)
             "it did not stop by itself"
         );
     }
-    let (shutdown, running) = shop.run();
+    // Two at once, on the same partitions: neither has heard of the other.
+    let runners = [shop.run(), shop.run()];
     let all = async {
         loop {
             let (confirmed, rejected) = shop.decided();
@@ -257,8 +258,10 @@ async fn work_off(shop: &Shop, orders: usize, kills: usize, random: &mut StdRng)
     tokio::time::timeout(Duration::from_mins(10), all)
         .await
         .expect("everything is decided in time");
-    shutdown.cancel();
-    running.await.expect("lives").expect("stops well");
+    for (shutdown, running) in runners {
+        shutdown.cancel();
+        running.await.expect("lives").expect("stops well");
+    }
 }
 
 async fn last_item(seed: u64, faults: Faults) {

@@ -4,10 +4,19 @@ use std::collections::HashSet;
 
 use eventsourcing::readers::{Event, Key, Move, Scanned};
 use eventsourcing::topic::Topic;
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use super::fold::Parked;
 use super::{Projection, ProjectionError, active_version, checkpoint, schema};
+
+/// A projector that is frozen in the midst of its transaction holds the checkpoint's row: the server ends
+/// its session after this, so that whoever has the partition by then can go on.
+const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'";
+
+/// A transaction of a projector; not inside another one.
+pub(crate) async fn begin(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    connection.begin_with(BEGIN).await
+}
 
 /// How much is written at a time.
 #[derive(Clone, Copy)]
@@ -68,7 +77,11 @@ async fn attempt(
     live: bool,
     pace: Pace,
 ) -> Result<(), ProjectionError> {
-    let mut transaction = connection.begin().await?;
+    let mut transaction = if live {
+        begin(connection).await?
+    } else {
+        connection.begin().await?
+    };
     if live && active_version(&mut transaction, projection.name).await? != Some(version) {
         return Err(ProjectionError::Switched(projection.name));
     }

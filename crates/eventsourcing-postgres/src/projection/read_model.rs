@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use eventsourcing::projection::read_model::{ReadModel, ReadModelError, Started};
 use eventsourcing::readers::Scanned;
 use eventsourcing::topic::Topic;
-use sqlx::{Connection, PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool};
 
-use super::{Projection, ProjectionError, checkpoint, ensure_active, transact};
+use super::{Projection, ProjectionError, begin, checkpoint, ensure_active, transact};
 use crate::deadline::within;
 
 /// Limits of a read model.
@@ -68,7 +68,7 @@ impl ReadModel for PostgresReadModel {
 
     async fn start(&self, topic: &Topic, partitions: u32) -> Result<Started, ReadModelError> {
         let start = async |connection: &mut PgConnection| {
-            let mut transaction = connection.begin().await?;
+            let mut transaction = begin(connection).await?;
             let version = ensure_active(&mut transaction, &self.projection).await?;
             let name = self.projection.name;
             let checkpoints = checkpoint::load(&mut transaction, name, version, topic, partitions).await?;

@@ -2,6 +2,7 @@
 
 mod frozen;
 mod refused;
+mod shared;
 mod shop;
 mod versions;
 

@@ -83,7 +83,8 @@ impl Shop {
         Self::open_at(&testkit::postgres().await.url).await
     }
 
-    pub(crate) async fn open_at(url: &str) -> Self {
+    /// Another node of the shop at `url`.
+    pub(crate) async fn join_at(url: &str) -> Self {
         let pool = PgPool::connect(url).await.expect("connects");
         migrate(&pool).await.expect("migrates");
         let log = PostgresLog::open(url.parse().expect("a URL"), LogConfig::default());
@@ -93,12 +94,17 @@ impl Shop {
             epoch: Epoch(1),
             owner: OwnerId(Uuid::from_u128(1)),
         };
-        let shop = Self {
+        Self {
             pool,
             log: Arc::new(log),
             topic,
             term,
-        };
+        }
+    }
+
+    pub(crate) async fn open_at(url: &str) -> Self {
+        let shop = Self::join_at(url).await;
+        let term = shop.term;
         let fence = Fence {
             epoch: term.epoch,
             owner: term.owner,

@@ -1,6 +1,7 @@
 //! The runner of a process: follows its share of a topic, keys in order, different keys at once, the
 //! checkpoint last.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -120,14 +121,14 @@ impl<P: Process> Turn for Runner<P> {
         let Settings { log, topic, .. } = &self.settings;
         let share = stance.share.now(log.partitions(topic).await?);
         if share.is_empty() {
-            stance.running();
+            stance.running(P::NAME, share);
             stance.share.changed().await;
             return Err(Interrupted::Reassigned);
         }
-        let mut scan = self.load(share).await?;
+        let mut scan = self.load(&share).await?;
         // Refuses a log that is not the one the checkpoints were made on.
         let mut reader = log.reader(scan.places(topic)).await?;
-        stance.running();
+        stance.running(P::NAME, share);
         loop {
             let scanned = tokio::select! {
                 biased;
@@ -153,13 +154,14 @@ impl<P: Process> Turn for Runner<P> {
 }
 
 impl<P: Process> Runner<P> {
-    async fn load(&self, share: impl IntoIterator<Item = u32>) -> Result<Scan, CheckpointError> {
+    async fn load(&self, share: &BTreeSet<u32>) -> Result<Scan, CheckpointError> {
         let Settings {
             topic, checkpoints, ..
         } = &self.settings;
         let mut known: Vec<(u32, Checkpoint)> = Vec::new();
         for number in share {
-            known.push((number, checkpoints.load(P::NAME, &topic.partition(number)).await?));
+            let checkpoint = checkpoints.load(P::NAME, &topic.partition(*number)).await?;
+            known.push((*number, checkpoint));
         }
         Ok(Scan::of(known.into_iter().collect()))
     }

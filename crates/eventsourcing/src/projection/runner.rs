@@ -91,13 +91,13 @@ impl Turn for Settings {
         let Started { version, checkpoints } = self.read_model.start(&self.topic, partitions).await?;
         let mut scan = Scan::of_share(checkpoints, &share);
         if share.is_empty() {
-            stance.running();
+            stance.running(self.name(), share);
             stance.share.changed().await;
             return Err(Interrupted::Reassigned);
         }
         // Refuses a log that is not the one the checkpoints were made on.
         let mut reader = self.log.reader(scan.places(&self.topic)).await?;
-        stance.running();
+        stance.running(self.name(), share);
         loop {
             let records = tokio::select! {
                 biased;

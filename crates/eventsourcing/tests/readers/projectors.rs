@@ -57,10 +57,11 @@ impl AddAssign for Report {
 }
 
 /// A read model as one node sees it: frozen where the node is.
-struct Seen {
-    model: SimulatedReadModel,
-    gate: Gate,
-    woken: Arc<AtomicU64>,
+pub(crate) struct Seen {
+    pub(crate) model: SimulatedReadModel,
+    pub(crate) gate: Gate,
+    /// How often it woke up in front of a transaction.
+    pub(crate) woken: Arc<AtomicU64>,
 }
 
 #[async_trait]

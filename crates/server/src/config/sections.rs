@@ -98,7 +98,7 @@ section!(
         timeout_ms: u64 = 5_000,
         /// How long a batch waits for company.
         linger_ms: f64 = 0.0,
-        /// A command node that is silent for so long loses its partitions to the others.
+        /// A process that is silent for so long loses its partitions to the others.
         session_timeout_ms: u64 = 6_000,
         /// How often it says that it lives, and hears that partitions move; a third of the session time-out at most.
         heartbeat_interval_ms: u64 = 100,
