@@ -25,6 +25,8 @@ pub(crate) struct Cell {
     pub(crate) latencies: Histogram<u64>,
     /// Answers other than an acknowledgement.
     pub(crate) failures: u64,
+    /// Of the answers that say nothing was written, in microseconds.
+    pub(crate) refusals: Histogram<u64>,
     /// The invariant this cell broke; it counts for nothing then.
     pub(crate) void: Option<String>,
 }
@@ -48,6 +50,16 @@ impl Cell {
     /// The 99th percentile, in milliseconds.
     pub(crate) fn p99_ms(&self) -> f64 {
         as_float(self.latencies.value_at_quantile(0.99)) / 1e3
+    }
+
+    /// The 99th percentile of the refusals, in milliseconds.
+    pub(crate) fn refusal_p99_ms(&self) -> f64 {
+        as_float(self.refusals.value_at_quantile(0.99)) / 1e3
+    }
+
+    /// Answers of any kind per second: what the load really was.
+    pub(crate) fn answered(&self) -> f64 {
+        as_float(self.worked + self.failures) / self.seconds
     }
 
     /// The median, in milliseconds.

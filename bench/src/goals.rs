@@ -237,7 +237,7 @@ const fn closed(weight: Weight) -> Pressure {
     }
 }
 
-fn orders(stage: &Stage, verifier: crate::verify::Shared, pressure: Pressure) -> Http {
+pub(crate) fn orders(stage: &Stage, verifier: crate::verify::Shared, pressure: Pressure) -> Http {
     Http {
         name: format!("Daybook, orders ({})", stage.durability.text()),
         server: stage.server.address,

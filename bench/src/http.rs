@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::cell::{Cell, Contender};
-use crate::load::{Requests, Tally, closed, open};
+use crate::load::{Requests, Tally, closed, flood, open};
 use crate::verify::{Claims, Shared};
 
 /// How the load comes.
@@ -18,6 +18,8 @@ pub(crate) enum Pressure {
     Closed { connections: usize },
     /// So many requests per second, whatever happens.
     Open { rate: u32 },
+    /// So many requests per second, on so many connections that refusing is all a server can do with most.
+    Flood { rate: u32, connections: usize },
 }
 
 /// Connections of an open load: none has to wait for its own last answer below this many
@@ -42,6 +44,9 @@ impl Contender for Http {
         match self.pressure {
             Pressure::Closed { connections } => format!("{}, {connections} connections", self.name),
             Pressure::Open { rate } => format!("{}, {rate} requests/s", self.name),
+            Pressure::Flood { rate, connections } => {
+                format!("{}, {rate} requests/s on {connections} connections", self.name)
+            }
         }
     }
 
@@ -63,6 +68,7 @@ impl Contender for Http {
             bytes: checked.bytes_of(tally.in_time),
             latencies: tally.latencies,
             failures: tally.refused + tally.unknown,
+            refusals: tally.refusals,
             void: checked.void,
         })
     }
@@ -87,6 +93,17 @@ impl Http {
                     server: self.server,
                     rate,
                     connections: OPEN_CONNECTIONS,
+                    duration,
+                    requests,
+                    numbers,
+                })
+                .await
+            }
+            Pressure::Flood { rate, connections } => {
+                flood::run(flood::Load {
+                    server: self.server,
+                    rate,
+                    connections,
                     duration,
                     requests,
                     numbers,

@@ -171,6 +171,7 @@ impl Contender for InProcess {
             bytes: checked.bytes_of(all.in_time),
             latencies,
             failures: all.refused + all.unknown,
+            refusals: histogram(),
             void: checked.void,
         })
     }

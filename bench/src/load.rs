@@ -3,6 +3,7 @@
 
 mod answer;
 pub(crate) mod closed;
+pub(crate) mod flood;
 pub(crate) mod open;
 
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub(crate) struct Tally {
     pub(crate) first_failure: Option<String>,
     /// In microseconds.
     pub(crate) latencies: Histogram<u64>,
+    /// The same, of the refusals alone.
+    pub(crate) refusals: Histogram<u64>,
     /// Work of the whole machine meanwhile.
     pub(crate) cpu_seconds: f64,
     /// The time it was to last.
@@ -47,6 +50,7 @@ impl Tally {
             unknown: 0,
             first_failure: None,
             latencies: histogram(),
+            refusals: histogram(),
             cpu_seconds: 0.0,
             duration,
         }
@@ -54,13 +58,15 @@ impl Tally {
 
     fn answered(&mut self, answer: &Answer, latency: Duration, in_time: bool) {
         note(&mut self.latencies, latency);
-        match answer.ack {
-            Some(ack) => {
-                self.acks.push(ack);
-                self.in_time += u64::from(in_time);
-            }
-            None => self.failed(answer.definite, || format!("status {}", answer.status)),
+        if let Some(ack) = answer.ack {
+            self.acks.push(ack);
+            self.in_time += u64::from(in_time);
+            return;
         }
+        if answer.definite {
+            note(&mut self.refusals, latency);
+        }
+        self.failed(answer.definite, || format!("status {}", answer.status));
     }
 
     fn failed(&mut self, definite: bool, why: impl FnOnce() -> String) {
@@ -80,5 +86,6 @@ impl Tally {
         self.unknown += other.unknown;
         self.first_failure = self.first_failure.take().or(other.first_failure);
         self.latencies.add(&other.latencies).expect("the same bounds");
+        self.refusals.add(&other.refusals).expect("the same bounds");
     }
 }

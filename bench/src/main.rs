@@ -6,6 +6,7 @@ mod goals;
 mod http;
 mod in_process;
 mod load;
+mod overload;
 mod pass_through;
 mod processor;
 mod raw;
@@ -55,6 +56,8 @@ enum Action {
     G5(Options),
     /// One hot aggregate against many.
     G7(Options),
+    /// Three times the load that it can do: what it still does, and how fast it refuses.
+    G14(Options),
     /// The PostgreSQL log beside a flushed Kafka.
     Postgres(Options),
     /// The limit of G3 against itself: what the method sees where there is nothing to see.
@@ -141,11 +144,15 @@ struct PassThrough {
 async fn main() -> anyhow::Result<()> {
     let (goals, options): (&[Goal], Options) = match Arguments::parse().command {
         Action::PassThrough(arguments) => return pass_through(arguments).await,
-        Action::All(options) => (&[Goal::G3, Goal::G4, Goal::G5, Goal::G7, Goal::Postgres], options),
+        Action::All(options) => (
+            &[Goal::G3, Goal::G4, Goal::G5, Goal::G7, Goal::G14, Goal::Postgres],
+            options,
+        ),
         Action::G3(options) => (&[Goal::G3], options),
         Action::G4(options) => (&[Goal::G4], options),
         Action::G5(options) => (&[Goal::G5], options),
         Action::G7(options) => (&[Goal::G7], options),
+        Action::G14(options) => (&[Goal::G14], options),
         Action::Null(options) => (&[Goal::Null], options),
         Action::Postgres(options) => (&[Goal::Postgres], options),
     };
@@ -171,6 +178,7 @@ enum Goal {
     G4,
     G5,
     G7,
+    G14,
     Postgres,
     Null,
 }
@@ -209,7 +217,7 @@ async fn measure(goals: &[Goal], options: &Options) -> anyhow::Result<Vec<Row>> 
     for goal in goals {
         let durabilities = match goal {
             Goal::Postgres => &[Durability::Postgres],
-            Goal::G3 | Goal::G4 | Goal::G5 | Goal::G7 | Goal::Null => options.mode.durabilities(),
+            Goal::G3 | Goal::G4 | Goal::G5 | Goal::G7 | Goal::G14 | Goal::Null => options.mode.durabilities(),
         };
         for durability in durabilities {
             rows.extend(match goal {
@@ -217,6 +225,7 @@ async fn measure(goals: &[Goal], options: &Options) -> anyhow::Result<Vec<Row>> 
                 Goal::G4 => goals::g4(&grounds, weight, *durability).await?,
                 Goal::G5 => goals::g5(&grounds, weight, *durability).await?,
                 Goal::G7 => goals::g7(&grounds, weight, *durability).await?,
+                Goal::G14 => overload::g14(&grounds, weight, *durability).await?,
                 Goal::Null => goals::null(&grounds, weight, *durability).await?,
                 Goal::Postgres => goals::postgres(&grounds, weight).await?,
             });

@@ -206,6 +206,7 @@ impl Contender for Raw {
             bytes: checked.bytes_of(reported.in_time),
             latencies: reported.latencies,
             failures: reported.failures,
+            refusals: histogram(),
             void: checked.void,
         })
     }

@@ -142,6 +142,7 @@ mod tests {
             bytes: 0,
             latencies: histogram(),
             failures: 0,
+            refusals: histogram(),
             void: (acknowledged == 0).then(|| "broken".to_owned()),
         };
         let cells = rates.iter().enumerate();

@@ -79,6 +79,15 @@ impl Grounds {
 
     /// A fresh database, and fresh topics on a broker where the log is Kafka.
     pub(crate) async fn daybook(&self, durability: Durability) -> anyhow::Result<Stage> {
+        self.daybook_limited(durability, None).await
+    }
+
+    /// The same, with so many places for requests.
+    pub(crate) async fn daybook_limited(
+        &self,
+        durability: Durability,
+        requests_max: Option<usize>,
+    ) -> anyhow::Result<Stage> {
         let broker = tokio::task::spawn_blocking(testkit::kafka).await?;
         let place = Place {
             log: if durability == Durability::Postgres {
@@ -92,6 +101,7 @@ impl Grounds {
             partitions: self.partitions,
             flush: durability == Durability::Flushed,
             linger_ms: self.linger_ms(durability),
+            requests_max,
         };
         let server = system::daybook(&self.daybook, &place).await?;
         shop::seed(server.address).await.context("seeding the products")?;

@@ -36,6 +36,8 @@ pub(crate) struct Place {
     pub(crate) partitions: u32,
     pub(crate) flush: bool,
     pub(crate) linger_ms: f64,
+    /// Requests worked on at once; Daybook's default where it is not set.
+    pub(crate) requests_max: Option<usize>,
 }
 
 impl Place {
@@ -58,6 +60,9 @@ impl Place {
             .env("DATABASE_URL", &self.database)
             .env("KAFKA_BROKERS", &self.brokers)
             .stdin(Stdio::null());
+        if let Some(most) = self.requests_max {
+            command.env("DAYBOOK_HTTP_REQUESTS_MAX", most.to_string());
+        }
         command
     }
 }

@@ -31,6 +31,9 @@ pub struct Forwarded<C> {
     pub command: C,
     /// Everything else; the command id makes a repeat safe.
     pub context: Context,
+    /// It was sent before, and the answer was lost.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// The answer: as the owner gave it.
@@ -116,10 +119,15 @@ where
         aggregate,
         command,
         context,
+        again,
     } = forwarded;
     // The hop has taken some of the caller's time: what is left of it comes along.
     let limit = prefer.limit();
-    axum::Json(dispatch.execute_within(aggregate, command, context, limit).await)
+    axum::Json(if again {
+        dispatch.repeat_within(aggregate, command, context, limit).await
+    } else {
+        dispatch.execute_within(aggregate, command, context, limit).await
+    })
 }
 
 async fn settled(

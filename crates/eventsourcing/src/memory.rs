@@ -50,6 +50,11 @@ impl Memory {
         self.newest().map_or(Sequence(0), |newest| newest.sequence)
     }
 
+    /// Whether it may have forgotten some.
+    pub fn is_full(&self) -> bool {
+        self.0.len() >= REMEMBERED_MAX
+    }
+
     /// Remembers one more; forgets the oldest beyond the limit.
     pub fn remember(&mut self, command: Remembered) {
         if self.0.len() == REMEMBERED_MAX {

@@ -50,7 +50,7 @@ use crate::position::Position;
 use crate::state_table::StateTable;
 use crate::topic::{Topic, TopicPartition, partition_of};
 pub use bug::SeededBug;
-use mailbox::{Claim, Execute, Message, Waiter};
+use mailbox::{Claim, Execute, Message, Sent, Waiter};
 use partition::{Partition, Role};
 use supervise::{Roles, supervise};
 
@@ -305,6 +305,50 @@ impl<A: Aggregate> Service<A> {
             offset,
         })
     }
+
+    async fn send(
+        &self,
+        aggregate: AggregateId,
+        command: A::Command,
+        context: Context,
+        limit: Duration,
+        sent: Sent,
+    ) -> Result<Accepted, Failure<A::Refusal>> {
+        let index = self.index(&aggregate);
+        let serves = || *self.serving[index].borrow();
+        if !serves() {
+            return Err(self.not_attempted(Unavailable::NoOwner));
+        }
+        let (reply, answer) = oneshot::channel();
+        let claim = Claim::default();
+        let deadline = Instant::now() + limit.min(self.config.command_timeout);
+        let message = Message::Execute(Execute {
+            aggregate,
+            command,
+            context,
+            reply,
+            claim: claim.clone(),
+            deadline,
+            sent,
+        });
+        if let Err(refused) = self.mailboxes[index].try_send(message) {
+            return Err(self.not_attempted(match refused {
+                mpsc::error::TrySendError::Full(_) => Unavailable::Overloaded,
+                mpsc::error::TrySendError::Closed(_) => Unavailable::Stopping,
+            }));
+        }
+        match tokio::time::timeout_at(deadline, answer).await {
+            Ok(Ok(outcome)) => outcome,
+            // Too late, or the task died with the command. What it had not begun it never will.
+            Ok(Err(_)) | Err(_) if claim.take() => Err(self.not_attempted(if serves() {
+                Unavailable::Overloaded
+            } else {
+                Unavailable::NoOwner
+            })),
+            // It may have been appended.
+            Ok(Err(_)) | Err(_) => Err(Failure::Unknown),
+        }
+    }
 }
 
 #[async_trait]
@@ -326,38 +370,16 @@ impl<A: Aggregate> Dispatch<A> for Service<A> {
         context: Context,
         limit: Duration,
     ) -> Result<Accepted, Failure<A::Refusal>> {
-        let index = self.index(&aggregate);
-        let serves = || *self.serving[index].borrow();
-        if !serves() {
-            return Err(self.not_attempted(Unavailable::NoOwner));
-        }
-        let (reply, answer) = oneshot::channel();
-        let claim = Claim::default();
-        let deadline = Instant::now() + limit.min(self.config.command_timeout);
-        let message = Message::Execute(Execute {
-            aggregate,
-            command,
-            context,
-            reply,
-            claim: claim.clone(),
-            deadline,
-        });
-        if let Err(refused) = self.mailboxes[index].try_send(message) {
-            return Err(self.not_attempted(match refused {
-                mpsc::error::TrySendError::Full(_) => Unavailable::Overloaded,
-                mpsc::error::TrySendError::Closed(_) => Unavailable::Stopping,
-            }));
-        }
-        match tokio::time::timeout_at(deadline, answer).await {
-            Ok(Ok(outcome)) => outcome,
-            // Too late, or the task died with the command. What it had not begun it never will.
-            Ok(Err(_)) | Err(_) if claim.take() => Err(self.not_attempted(if serves() {
-                Unavailable::Overloaded
-            } else {
-                Unavailable::NoOwner
-            })),
-            // It may have been appended.
-            Ok(Err(_)) | Err(_) => Err(Failure::Unknown),
-        }
+        self.send(aggregate, command, context, limit, Sent::First).await
+    }
+
+    async fn repeat_within(
+        &self,
+        aggregate: AggregateId,
+        command: A::Command,
+        context: Context,
+        limit: Duration,
+    ) -> Result<Accepted, Failure<A::Refusal>> {
+        self.send(aggregate, command, context, limit, Sent::Again).await
     }
 }

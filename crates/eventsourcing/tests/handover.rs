@@ -10,6 +10,7 @@ use eventsourcing::command::{Accepted, Context, Expected, Failure, Unavailable};
 use eventsourcing::contract::account::{Account, Command, Insufficient};
 use eventsourcing::dispatch::Dispatch;
 use eventsourcing::ids::{CommandId, Digest};
+use eventsourcing::memory::REMEMBERED_MAX;
 use eventsourcing::owner::{self, Config, Service, Settings};
 use eventsourcing::simulated::{Faults, SimulatedLog};
 use eventsourcing::topic::Topic;
@@ -64,17 +65,27 @@ impl Node {
     }
 
     async fn deposit(&self, key: &str) -> Result<Accepted, Failure<Insufficient>> {
-        let context = Context {
-            id: CommandId::of_key("test", key),
-            digest: Digest::of(&[key.as_bytes()]),
-            expected: Expected::Any,
-            correlation: key.into(),
-            causation: None,
-            actor: "tester".into(),
-            traceparent: None,
-        };
-        let account = "a".parse().expect("an id");
+        let (account, context) = ("a".parse().expect("an id"), context(key));
         self.service.execute(account, Command::Deposit(1), context).await
+    }
+
+    async fn repeat(&self, key: &str) -> Result<Accepted, Failure<Insufficient>> {
+        let (account, context) = ("a".parse().expect("an id"), context(key));
+        self.service
+            .repeat_within(account, Command::Deposit(1), context, HANDOVER_MAX)
+            .await
+    }
+}
+
+fn context(key: &str) -> Context {
+    Context {
+        id: CommandId::of_key("test", key),
+        digest: Digest::of(&[key.as_bytes()]),
+        expected: Expected::Any,
+        correlation: key.into(),
+        causation: None,
+        actor: "tester".into(),
+        traceparent: None,
     }
 }
 
@@ -132,4 +143,29 @@ async fn a_partition_that_nobody_takes_is_let_go_in_time() {
     node.tell.send(AssignmentChange::Lost(at())).expect("listens");
     node.serves(false).await;
     assert_eq!(lost.elapsed(), Duration::ZERO);
+}
+
+/// What may have been accepted and forgotten is not decided anew: nothing is done twice that was not asked twice.
+#[tokio::test(start_paused = true)]
+async fn a_command_that_may_have_been_forgotten_stays_in_doubt() {
+    let (log, topic) = (
+        SimulatedLog::new(5, 1, Faults::NONE),
+        Topic::events("handover", "accounts"),
+    );
+    let node = Node::start(&log, &topic);
+    node.tell
+        .send(AssignmentChange::Assigned(topic.partition(0)))
+        .expect("listens");
+    node.serves(true).await;
+    // Everything is still remembered, so what is not was never accepted.
+    let first = node.repeat("lost on its way").await.expect("accepted");
+    assert!(!first.replayed);
+    for number in 0..REMEMBERED_MAX {
+        node.deposit(&number.to_string()).await.expect("accepted");
+    }
+    assert_eq!(node.repeat("lost on its way").await, Err(Failure::Unknown));
+    assert_eq!(node.repeat("never arrived").await, Err(Failure::Unknown));
+    let known = node.repeat("7").await.expect("remembered");
+    assert!(known.replayed);
+    node.deposit("of no doubt").await.expect("decided");
 }

@@ -23,6 +23,7 @@ async fn a_rolling_restart_costs_nobody_more_than_a_wait() {
     let count = usize::try_from(setting("ROLLING_NODES", 2)).expect("few");
     let mut cluster = Cluster::open(count, Role::Commands, &[]).await;
     let addresses: Vec<_> = cluster.nodes.iter().map(|node| address(&node.commands)).collect();
+    let begun = Instant::now();
     let load = Load::start(&addresses, setting("ROLLING_RATE", 100));
     tokio::time::sleep(STEADY).await;
     for (number, node) in cluster.nodes.iter_mut().enumerate() {
@@ -48,8 +49,10 @@ async fn a_rolling_restart_costs_nobody_more_than_a_wait() {
             println!("{}", node.log());
         }
     }
+    let rate =
+        tally.accepted.len() as u64 * 1_000 / u64::try_from(begun.elapsed().as_millis()).expect("small");
     println!(
-        "{} accepted, {} refused without an attempt, {} unknown, {} connections broken, {} times nobody listened",
+        "{} accepted ({rate} a second), {} refused without an attempt, {} unknown, {} connections broken, {} times nobody listened",
         tally.accepted.len(),
         tally.refused.len(),
         tally.unknown.len(),

@@ -10,7 +10,7 @@ use crate::ids::{AggregateId, Sequence};
 use super::SeededBug;
 use super::batch::{Batch, Fresh, Held, Speculative, accepted, not_attempted};
 use super::book::Entry;
-use super::mailbox::{Execute, Message};
+use super::mailbox::{Execute, Message, Sent};
 use super::partition::Partition;
 use super::serve::Flight;
 
@@ -30,6 +30,10 @@ impl<A: Aggregate> Partition<A> {
             Message::Execute(execute) if !execute.begins() => shed(execute),
             Message::Execute(execute) => {
                 if let Some(execute) = self.repeated(execute, flight, deciding) {
+                    if execute.sent == Sent::Again && self.may_have_forgotten(&execute.aggregate) {
+                        let _ = execute.reply.send(Err(Failure::Unknown));
+                        return;
+                    }
                     self.decide(execute, flight.as_ref().map(|flight| &flight.batch), deciding);
                 }
             }
@@ -83,6 +87,12 @@ impl<A: Aggregate> Partition<A> {
             }
         }
         Some(execute)
+    }
+
+    /// Whether a command that is not remembered may have been accepted long ago. What the batches hold is remembered.
+    fn may_have_forgotten(&self, aggregate: &AggregateId) -> bool {
+        let committed = self.book.get(aggregate);
+        committed.is_some_and(|entry| entry.memory.is_full())
     }
 
     /// Decides a command on the speculative state.

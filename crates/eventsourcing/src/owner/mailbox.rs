@@ -25,6 +25,7 @@ pub(super) struct Execute<A: Aggregate> {
     pub(super) claim: Claim,
     /// Later than this there is no use in beginning.
     pub(super) deadline: Instant,
+    pub(super) sent: Sent,
 }
 
 impl<A: Aggregate> Execute<A> {
@@ -32,6 +33,15 @@ impl<A: Aggregate> Execute<A> {
     pub(super) fn begins(&self) -> bool {
         !self.reply.is_closed() && Instant::now() < self.deadline && self.claim.take()
     }
+}
+
+/// Whether a command may have been accepted already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// Nobody has heard of it, as far as the sender knows.
+    First,
+    /// It was sent before, and the answer was lost.
+    Again,
 }
 
 /// Whose a waiting command is. The owner claims it before it does anything with it, the caller before it

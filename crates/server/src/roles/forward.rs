@@ -161,6 +161,55 @@ where
         }
     }
 
+    /// To whoever owns the aggregate, again and again while there is time and use in it.
+    async fn send(
+        &self,
+        mut forwarded: Forwarded<A::Command>,
+        limit: Duration,
+    ) -> Result<Accepted, Failure<A::Refusal>> {
+        let at = self.local.partition(&forwarded.aggregate);
+        let limits = &self.peers.limits;
+        let deadline = Instant::now() + limit.min(limits.command_timeout);
+        let mut search = Search::new(self, &at, deadline.min(Instant::now() + limits.route_wait));
+        // Where it may have been done, though we were not told.
+        let mut doubt: Option<Place> = None;
+        let mut last = failure(Broken::NotSent(Unavailable::NoOwner));
+        let mut doubts = 0;
+        while doubts < DOUBTS_MAX
+            && let Some(place) = search.next().await
+        {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.ask(&at, &place, &forwarded, left).await {
+                Ok(accepted) => {
+                    search.answered();
+                    return Ok(accepted);
+                }
+                Err(refused @ Failure::NotAttempted { reason, .. }) => {
+                    last = refused;
+                    match reason {
+                        Unavailable::Overloaded | Unavailable::NoState => break,
+                        Unavailable::NoOwner | Unavailable::Deposed | Unavailable::Stopping => {}
+                    }
+                }
+                // Under its id it can be asked for again: whoever owns the aggregate remembers.
+                Err(Failure::Unknown) => {
+                    doubts += 1;
+                    doubt = Some(place.clone());
+                    forwarded.again = true;
+                    search.until(deadline);
+                }
+                Err(refused) => {
+                    search.answered();
+                    // Where a first copy may still come in after this one, "no" need not be the last word.
+                    let settled = doubt.is_none_or(|doubt| !doubt.is_same_node(&place));
+                    return Err(if settled { refused } else { Failure::Unknown });
+                }
+            }
+            search.failed(place);
+        }
+        Err(if doubt.is_some() { Failure::Unknown } else { last })
+    }
+
     async fn ask(
         &self,
         at: &TopicPartition,
@@ -174,10 +223,14 @@ where
                     aggregate,
                     command,
                     context,
+                    again,
                 } = forwarded.clone();
-                self.local
-                    .execute_within(aggregate, command, context, limit)
-                    .await
+                let local = &self.local;
+                if again {
+                    local.repeat_within(aggregate, command, context, limit).await
+                } else {
+                    local.execute_within(aggregate, command, context, limit).await
+                }
             }
             Place::There(route) => self.hop(at, route, forwarded, limit).await,
         }
@@ -207,51 +260,29 @@ where
         context: Context,
         limit: Duration,
     ) -> Result<Accepted, Failure<A::Refusal>> {
-        let at = self.local.partition(&aggregate);
         let forwarded = Forwarded {
             aggregate,
             command,
             context,
+            again: false,
         };
-        let limits = &self.peers.limits;
-        let deadline = Instant::now() + limit.min(limits.command_timeout);
-        let mut search = Search::new(self, &at, deadline.min(Instant::now() + limits.route_wait));
-        // Where it may have been done, though we were not told.
-        let mut doubt: Option<Place> = None;
-        let mut last = failure(Broken::NotSent(Unavailable::NoOwner));
-        let mut doubts = 0;
-        while doubts < DOUBTS_MAX
-            && let Some(place) = search.next().await
-        {
-            let left = deadline.saturating_duration_since(Instant::now());
-            match self.ask(&at, &place, &forwarded, left).await {
-                Ok(accepted) => {
-                    search.answered();
-                    return Ok(accepted);
-                }
-                Err(refused @ Failure::NotAttempted { reason, .. }) => {
-                    last = refused;
-                    match reason {
-                        Unavailable::Overloaded | Unavailable::NoState => break,
-                        Unavailable::NoOwner | Unavailable::Deposed | Unavailable::Stopping => {}
-                    }
-                }
-                // Under its id it can be asked for again: whoever owns the aggregate remembers.
-                Err(Failure::Unknown) => {
-                    doubts += 1;
-                    doubt = Some(place.clone());
-                    search.until(deadline);
-                }
-                Err(refused) => {
-                    search.answered();
-                    // Where a first copy may still come in after this one, "no" need not be the last word.
-                    let settled = doubt.is_none_or(|doubt| !doubt.is_same_node(&place));
-                    return Err(if settled { refused } else { Failure::Unknown });
-                }
-            }
-            search.failed(place);
-        }
-        Err(if doubt.is_some() { Failure::Unknown } else { last })
+        self.send(forwarded, limit).await
+    }
+
+    async fn repeat_within(
+        &self,
+        aggregate: AggregateId,
+        command: A::Command,
+        context: Context,
+        limit: Duration,
+    ) -> Result<Accepted, Failure<A::Refusal>> {
+        let forwarded = Forwarded {
+            aggregate,
+            command,
+            context,
+            again: true,
+        };
+        self.send(forwarded, limit).await
     }
 }
 

@@ -119,6 +119,26 @@ where
     ) -> Result<Answered<A::Refusal>, Broken> {
         self.ask(&path(&self.service), forwarded, limit).await
     }
+
+    async fn send(
+        &self,
+        aggregate: AggregateId,
+        command: A::Command,
+        context: Context,
+        limit: Duration,
+        again: bool,
+    ) -> Result<Accepted, Failure<A::Refusal>> {
+        let forwarded = Forwarded {
+            aggregate,
+            command,
+            context,
+            again,
+        };
+        let limit = limit.min(REQUEST_TIMEOUT);
+        self.answer(&forwarded, limit)
+            .await
+            .unwrap_or_else(|broken| Err(failure(broken)))
+    }
 }
 
 #[async_trait]
@@ -144,15 +164,17 @@ where
         context: Context,
         limit: Duration,
     ) -> Result<Accepted, Failure<A::Refusal>> {
-        let forwarded = Forwarded {
-            aggregate,
-            command,
-            context,
-        };
-        let limit = limit.min(REQUEST_TIMEOUT);
-        self.answer(&forwarded, limit)
-            .await
-            .unwrap_or_else(|broken| Err(failure(broken)))
+        self.send(aggregate, command, context, limit, false).await
+    }
+
+    async fn repeat_within(
+        &self,
+        aggregate: AggregateId,
+        command: A::Command,
+        context: Context,
+        limit: Duration,
+    ) -> Result<Accepted, Failure<A::Refusal>> {
+        self.send(aggregate, command, context, limit, true).await
     }
 }
 
