@@ -112,18 +112,15 @@ impl<A: Aggregate> SimulatedStates<A> {
 
     /// Folds some of what the log has beyond the checkpoint.
     fn project(&self, contents: &mut Contents<A>) {
-        let records = self.0.log.records(&self.0.at);
-        let from = contents.checkpoint.next.0;
-        let to = contents.random.random_range(from..=records.len() as u64);
-        for stored in records
-            .iter()
-            .filter(|stored| (from..to).contains(&stored.offset.0))
-        {
-            let parsed = codec::parse(stored).expect("owners write what parses");
+        let from = contents.checkpoint.next;
+        let end = self.0.log.len(&self.0.at);
+        let to = Offset(contents.random.random_range(from.0..=end));
+        for stored in self.0.log.stretch(&self.0.at, from..to) {
+            let parsed = codec::parse(&stored).expect("owners write what parses");
             let verdict = contents.checkpoint.rule.judge(parsed.claim());
             if let (Verdict::Accepted, Parsed::Event(envelope)) = (verdict, parsed) {
                 let recorded =
-                    codec::decode::<A::Event>(stored, envelope).expect("owners write what decodes");
+                    codec::decode::<A::Event>(&stored, envelope).expect("owners write what decodes");
                 let (state, memory) = contents.rows.entry(recorded.aggregate).or_default();
                 A::evolve(state, &recorded.event);
                 memory.remember(Remembered {
@@ -134,7 +131,7 @@ impl<A: Aggregate> SimulatedStates<A> {
                 });
             }
         }
-        contents.checkpoint.next = Offset(to);
+        contents.checkpoint.next = to;
     }
 }
 
