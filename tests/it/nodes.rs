@@ -1,5 +1,12 @@
 //! Two nodes of one shop: either takes any command, and when one dies the other goes on (P1, P3, P8).
 
+mod cluster;
+mod hop;
+mod load;
+mod overload;
+mod rolling;
+mod wire;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -70,7 +77,7 @@ async fn two_nodes_share_out_the_partitions_and_the_survivor_has_all() {
         directories: _kept,
     } = Pair::open().await;
     let shared = testkit::eventually("both own some", TAKEOVER_MAX, async || {
-        let (a, b) = (owned(&first), owned(&second));
+        let (a, b) = (owned(&first, ""), owned(&second, ""));
         (a > 0 && b > 0).then_some((a, b))
     })
     .await;
@@ -126,11 +133,11 @@ fn directories() -> (tempfile::TempDir, tempfile::TempDir) {
     (directory(), directory())
 }
 
-/// How many times the process has begun to serve a partition, as its log says.
-fn owned(node: &Daybook) -> usize {
+/// How many times the process has begun to serve a partition of these topics, as its log says.
+fn owned(node: &Daybook, topics: &str) -> usize {
     node.log()
         .lines()
-        .filter(|line| line.contains("serving partition="))
+        .filter(|line| line.contains("serving partition=") && line.contains(topics))
         .count()
 }
 

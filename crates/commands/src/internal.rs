@@ -15,8 +15,11 @@ use eventsourcing::command::{Accepted, Context, Failure};
 use eventsourcing::dispatch::Dispatch;
 use eventsourcing::ids::AggregateId;
 use http_kit::json::Json;
+use http_kit::prefer::{Prefer, WAIT_MAX};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use crate::ports::Settlement;
 
 /// One command on its way to its owner.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,6 +36,25 @@ pub struct Forwarded<C> {
 /// The answer: as the owner gave it.
 pub type Answered<R> = Result<Accepted, Failure<R>>;
 
+/// Which order to wait for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Awaited {
+    /// The order.
+    pub order: AggregateId,
+}
+
+/// The answer: where the order was decided; nothing when it was not in time, or is not owned here any more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SettledAt {
+    /// As in `orders/3@1042`.
+    pub position: Option<String>,
+}
+
+/// Where one waits for an order to be decided.
+pub const SETTLED: &str = "/internal/v1/settled/orders";
+
 /// The path for the commands of one service.
 pub fn path(service: &str) -> String {
     format!("/internal/v1/commands/{service}")
@@ -47,34 +69,44 @@ pub struct Local {
     pub stock: Arc<dyn Dispatch<StockItem>>,
     /// Of orders.
     pub orders: Arc<dyn Dispatch<Order>>,
+    /// When an order that is owned here is decided.
+    pub settlement: Arc<dyn Settlement>,
 }
 
 pub(crate) fn router(local: Local) -> Router {
     Router::new()
         .route(
             &path(product::SERVICE),
-            post(async |State(local): State<Arc<Local>>, Json { value, .. }| {
-                execute(&*local.products, value).await
-            }),
+            post(
+                async |State(local): State<Arc<Local>>, prefer: Prefer, Json { value, .. }| {
+                    execute(&*local.products, value, prefer).await
+                },
+            ),
         )
         .route(
             &path(stock_item::SERVICE),
-            post(async |State(local): State<Arc<Local>>, Json { value, .. }| {
-                execute(&*local.stock, value).await
-            }),
+            post(
+                async |State(local): State<Arc<Local>>, prefer: Prefer, Json { value, .. }| {
+                    execute(&*local.stock, value, prefer).await
+                },
+            ),
         )
         .route(
             &path(order::SERVICE),
-            post(async |State(local): State<Arc<Local>>, Json { value, .. }| {
-                execute(&*local.orders, value).await
-            }),
+            post(
+                async |State(local): State<Arc<Local>>, prefer: Prefer, Json { value, .. }| {
+                    execute(&*local.orders, value, prefer).await
+                },
+            ),
         )
+        .route(SETTLED, post(settled))
         .with_state(Arc::new(local))
 }
 
 async fn execute<A: Aggregate>(
     dispatch: &dyn Dispatch<A>,
     forwarded: Forwarded<A::Command>,
+    prefer: Prefer,
 ) -> axum::Json<Answered<A::Refusal>>
 where
     A::Command: DeserializeOwned,
@@ -85,5 +117,19 @@ where
         command,
         context,
     } = forwarded;
-    axum::Json(dispatch.execute(aggregate, command, context).await)
+    // The hop has taken some of the caller's time: what is left of it comes along.
+    let limit = prefer.limit();
+    axum::Json(dispatch.execute_within(aggregate, command, context, limit).await)
+}
+
+async fn settled(
+    State(local): State<Arc<Local>>,
+    prefer: Prefer,
+    Json { value, .. }: Json<Awaited>,
+) -> axum::Json<SettledAt> {
+    let limit = prefer.limit().min(WAIT_MAX);
+    let position = local.settlement.settled(&value.order, limit).await;
+    axum::Json(SettledAt {
+        position: position.map(|position| position.to_string()),
+    })
 }

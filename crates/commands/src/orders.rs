@@ -51,7 +51,7 @@ async fn execute(
     let aggregate = id.aggregate();
     let accepted = api
         .orders
-        .execute(aggregate.clone(), command, context)
+        .execute_within(aggregate.clone(), command, context, prefer.limit())
         .await
         .map_err(failure::problem)?;
     let location = format!("/v1/orders/{aggregate}");

@@ -45,7 +45,7 @@ async fn execute(
     let context = caller.context(api, aggregate.as_str(), raw);
     let accepted = api
         .products
-        .execute(aggregate.clone(), command, context)
+        .execute_within(aggregate.clone(), command, context, prefer.limit())
         .await
         .map_err(failure::problem)?;
     let location = format!("/v1/products/{aggregate}");

@@ -58,7 +58,7 @@ async fn execute(
     let context = caller.context(api, aggregate.as_str(), raw);
     let accepted = api
         .stock
-        .execute(aggregate.clone(), command, context)
+        .execute_within(aggregate.clone(), command, context, prefer.limit())
         .await
         .map_err(failure::problem)?;
     let location = format!("/v1/stock/{sku}");

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use eventsourcing::assignment::{Assignment, AssignmentChange};
@@ -19,8 +19,11 @@ use tokio::sync::mpsc;
 
 use crate::complaints;
 
-/// How long the member's thread waits for news before it looks whether it is still wanted.
-const POLL: Duration = Duration::from_millis(100);
+/// How long the member's thread waits for news before it looks whether it is still wanted. Part of every hand-over.
+const POLL: Duration = Duration::from_millis(20);
+
+/// How long giving the partitions back may take; the client goes on by itself then.
+const LEAVE_MAX: Duration = Duration::from_secs(1);
 
 /// How to be a member.
 #[derive(Clone, Debug)]
@@ -31,7 +34,8 @@ pub struct GroupConfig {
     pub group: String,
     /// A member that is silent for so long loses its partitions to the others.
     pub session_timeout: Duration,
-    /// How often a member says that it lives; a third of the time-out or less.
+    /// How often a member says that it lives, and hears that partitions move: so it bounds how long a hand-over takes.
+    /// A third of the time-out or less.
     pub heartbeat_interval: Duration,
 }
 
@@ -43,7 +47,7 @@ impl GroupConfig {
             brokers: brokers.into(),
             group: group.into(),
             session_timeout: Duration::from_secs(6),
-            heartbeat_interval: Duration::from_secs(2),
+            heartbeat_interval: Duration::from_millis(100),
         }
     }
 }
@@ -90,12 +94,35 @@ pub fn join(config: &GroupConfig, topics: &[Topic]) -> Result<Vec<GroupAssignmen
                 if let Some(Err(error)) = consumer.poll(POLL) {
                     complaints::error(&error, "the group of owners");
                 }
+                stir(&consumer);
             }
-            // Dropping the client leaves the group, so that others need not wait for the time-out.
+            leave(&consumer);
             drop(consumer);
+            tracing::debug!("left the group of owners");
         })
         .map_err(|error| LogError::Unavailable(error.to_string()))?;
     Ok(assignments)
+}
+
+/// Left alone, the client's own thread looks after the group once a second: a heartbeat that is due waits for that,
+/// and so does each step of a rebalance. Any question wakes it up.
+fn stir(consumer: &BaseConsumer<Listening>) {
+    if let Err(error) = consumer.assignment() {
+        complaints::error(&error, "the group of owners");
+    }
+}
+
+/// Leaves the group, so that others need not wait for the time-out. Dropping the client does that too, but only
+/// looks every tenth of a second whether it has given its partitions back.
+fn leave(consumer: &BaseConsumer<Listening>) {
+    let begun = Instant::now();
+    consumer.unsubscribe();
+    let holds = || consumer.assignment().is_ok_and(|assigned| assigned.count() > 0);
+    while holds() && begun.elapsed() < LEAVE_MAX {
+        if let Some(Err(error)) = consumer.poll(POLL) {
+            complaints::error(&error, "the group of owners");
+        }
+    }
 }
 
 fn create(config: &GroupConfig, listening: Listening) -> Result<BaseConsumer<Listening>, KafkaError> {
@@ -130,8 +157,10 @@ impl Listening {
         for element in partitions.elements() {
             if let Some((topic, listener)) = self.0.get(element.topic()) {
                 let at = topic.partition(element.partition().cast_unsigned());
+                let change = change(at);
+                tracing::debug!(?change, "the group of owners");
                 // Whoever no longer listens is about to leave.
-                let _ = listener.send(change(at));
+                let _ = listener.send(change);
             }
         }
     }

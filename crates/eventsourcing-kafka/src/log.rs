@@ -90,7 +90,11 @@ impl Log for KafkaLog {
                 });
             }
         }
-        let reader = KafkaReader::start(Arc::clone(&self.consumers), &from)?;
+        let (consumers, timeout) = (Arc::clone(&self.consumers), self.timeout);
+        let starting = tokio::task::spawn_blocking(move || KafkaReader::start(consumers, &from, timeout));
+        let reader = starting
+            .await
+            .unwrap_or_else(|death| std::panic::resume_unwind(death.into_panic()))?;
         Ok(Box::new(reader))
     }
 

@@ -1,8 +1,7 @@
 //! Reading: a client with a manual assignment, polled by a thread of its own into a bounded channel.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -40,12 +39,21 @@ pub(crate) struct KafkaReader {
 }
 
 impl KafkaReader {
+    /// Blocks for a question to the broker, at most `timeout`.
     pub(crate) fn start(
         consumers: Arc<Consumers>,
         from: &[(TopicPartition, Offset)],
+        timeout: Duration,
     ) -> Result<Self, LogError> {
         let unavailable = |error: KafkaError| LogError::Unavailable(error.to_string());
         let consumer = consumers.take().map_err(unavailable)?;
+        // A client that does not know a topic's leaders looks for them on a timer of a second: that would be
+        // most of a takeover.
+        let topics: BTreeSet<&str> = from.iter().map(|(at, _)| at.topic.as_str()).collect();
+        for topic in topics {
+            let known = consumer.fetch_metadata(Some(topic), timeout);
+            known.map_err(unavailable)?;
+        }
         let mut assignment = TopicPartitionList::new();
         for (at, offset) in from {
             let (partition, offset) = (

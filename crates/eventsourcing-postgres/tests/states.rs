@@ -12,12 +12,14 @@ use eventsourcing::dispatch::Dispatch;
 use eventsourcing::ids::{AggregateId, CommandId, Digest, Sequence};
 use eventsourcing::log::Log;
 use eventsourcing::owner::{self, Service, Settings};
+use eventsourcing::projection::runner;
+use eventsourcing::readers::{Presumption, Share};
 use eventsourcing::state_table::{StateTable, StateTableError};
 use eventsourcing::states::States;
 use eventsourcing::topic::Topic;
 use eventsourcing_postgres::log::PostgresLog;
 use eventsourcing_postgres::migrate::migrate;
-use eventsourcing_postgres::projection::{Config, Projection, Runner};
+use eventsourcing_postgres::projection::{Config, PostgresReadModel, Projection};
 use eventsourcing_postgres::states::PostgresStates;
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -90,15 +92,20 @@ impl Bank {
     /// Keeps the table up to date until what is returned is dropped.
     fn projecting(&self) -> DropGuard {
         let stop = CancellationToken::new();
-        let projections = vec![Projection::view::<States<Account>>()];
-        let runner = Runner::new(
-            self.pool.clone(),
-            self.log.clone(),
-            "bank",
-            projections,
-            Config::default(),
-        );
-        tokio::spawn(runner.run(stop.clone()));
+        let projection = Projection::view::<States<Account>>();
+        let everything = Box::new(Everything::of(vec![self.topic.partition(0)]));
+        let share = Share::follow(self.topic.clone(), everything, Presumption::Nothing);
+        let settings = runner::Settings {
+            log: self.log.clone(),
+            topic: self.topic.clone(),
+            read_model: Arc::new(PostgresReadModel::new(
+                self.pool.clone(),
+                projection,
+                Config::default(),
+            )),
+            config: runner::Config::default(),
+        };
+        runner::spawn(settings, share, stop.clone());
         stop.drop_guard()
     }
 

@@ -10,7 +10,7 @@ use crate::topic::TopicPartition;
 pub enum AssignmentChange {
     /// Own this partition: fence and serve.
     Assigned(TopicPartition),
-    /// Hand it over: finish what is in flight, then let go.
+    /// Hand it over: serve until the next owner fences, a moment at most, then let go.
     Revoked(TopicPartition),
     /// It is another's already: stop at once.
     Lost(TopicPartition),

@@ -1,5 +1,7 @@
 //! The port through which commands reach their aggregate, wherever its owner is.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::aggregate::Aggregate;
@@ -17,4 +19,18 @@ pub trait Dispatch<A: Aggregate>: Send + Sync + 'static {
         command: A::Command,
         context: Context,
     ) -> Result<Accepted, Failure<A::Refusal>>;
+
+    /// The same for a caller who wants his answer within `limit`, where that is less than the bound. What
+    /// cannot be begun by then is not attempted; an implementation that cannot tell does not know.
+    async fn execute_within(
+        &self,
+        aggregate: AggregateId,
+        command: A::Command,
+        context: Context,
+        limit: Duration,
+    ) -> Result<Accepted, Failure<A::Refusal>> {
+        tokio::time::timeout(limit, self.execute(aggregate, command, context))
+            .await
+            .unwrap_or(Err(Failure::Unknown))
+    }
 }

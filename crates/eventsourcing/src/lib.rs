@@ -41,7 +41,5 @@ pub mod readers;
 pub mod routes;
 #[cfg(feature = "testing")]
 pub mod simulated;
-#[cfg(feature = "testing")]
-pub mod simulated_states;
 #[cfg(feature = "runtime")]
 pub mod state_table;

@@ -23,6 +23,7 @@ mod land;
 mod mailbox;
 mod partition;
 mod serve;
+mod supervise;
 mod upkeep;
 mod waiting;
 
@@ -34,10 +35,11 @@ use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::aggregate::Aggregate;
-use crate::assignment::{Assignment, AssignmentChange};
+use crate::assignment::Assignment;
 use crate::clock::Environment;
 use crate::codec::CorruptRecord;
 use crate::command::{Accepted, Context, Failure, Unavailable};
@@ -48,8 +50,9 @@ use crate::position::Position;
 use crate::state_table::StateTable;
 use crate::topic::{Topic, TopicPartition, partition_of};
 pub use bug::SeededBug;
-use mailbox::{Execute, Message, Waiter};
+use mailbox::{Claim, Execute, Message, Waiter};
 use partition::{Partition, Role};
+use supervise::{Roles, supervise};
 
 /// Limits of an owner. Every queue has one.
 #[derive(Clone, Debug)]
@@ -60,8 +63,11 @@ pub struct Config {
     pub batch_commands_max: usize,
     /// Bytes of records in one batch.
     pub batch_bytes_max: usize,
-    /// How long a caller waits for its outcome before it is told "unknown".
+    /// The most that a caller waits. Then it is told that nothing was attempted, when the command was still
+    /// waiting, else "unknown".
     pub command_timeout: Duration,
+    /// How long a partition that is to go to another node is still served, unless that node fences first.
+    pub handover_max: Duration,
     /// Pause before another try when the log is away.
     pub retry_pause: Duration,
     /// Callers of [`Service::wait_until`] per partition.
@@ -82,6 +88,7 @@ impl Default for Config {
             batch_commands_max: 1_024,
             batch_bytes_max: 900_000,
             command_timeout: Duration::from_secs(10),
+            handover_max: Duration::from_secs(3),
             retry_pause: Duration::from_millis(100),
             waiters_max: 10_000,
             aggregates_max: 500_000,
@@ -220,56 +227,13 @@ pub fn spawn<A: Aggregate>(
         config,
         topic: topic.clone(),
     };
-    let supervisor = tokio::spawn(supervise(topic, tasks, roles, assignment, shutdown));
+    let roles = Roles {
+        topic,
+        of: roles,
+        handover_max: settings.config.handover_max,
+    };
+    let supervisor = tokio::spawn(supervise(roles, tasks, assignment, shutdown));
     (service, supervisor)
-}
-
-/// Turns assignment changes into roles until shutdown or the first task that fails.
-async fn supervise(
-    topic: Topic,
-    mut tasks: JoinSet<Result<(), OwnerError>>,
-    roles: Vec<watch::Sender<Role>>,
-    mut assignment: Box<dyn Assignment>,
-    shutdown: CancellationToken,
-) -> Result<(), OwnerError> {
-    let set = |partition: u32, to: Role| {
-        if let Some(role) = roles.get(partition as usize) {
-            role.send_replace(to);
-        }
-    };
-    let set_all = |to: Role| {
-        for role in &roles {
-            role.send_replace(to);
-        }
-    };
-    let mut assigning = true;
-    loop {
-        tokio::select! {
-            biased;
-            () = shutdown.cancelled() => break,
-            Some(ended) = tasks.join_next() => {
-                // Dropping the set aborts the other partitions: one log, one fate.
-                return ended.unwrap_or_else(|death| std::panic::resume_unwind(death.into_panic()));
-            }
-            change = assignment.next(), if assigning => match change {
-                Some(AssignmentChange::Assigned(at)) if at.topic == topic => set(at.partition, Role::Own),
-                // Lost is handled like Revoked: what is in flight is settled by R, not by haste.
-                Some(AssignmentChange::Revoked(at) | AssignmentChange::Lost(at)) if at.topic == topic => {
-                    set(at.partition, Role::Idle);
-                }
-                Some(_) => {}
-                None => {
-                    assigning = false;
-                    set_all(Role::Idle);
-                }
-            },
-        }
-    }
-    set_all(Role::Stop);
-    while let Some(ended) = tasks.join_next().await {
-        ended.unwrap_or_else(|death| std::panic::resume_unwind(death.into_panic()))?;
-    }
-    Ok(())
 }
 
 impl<A: Aggregate> Service<A> {
@@ -289,6 +253,11 @@ impl<A: Aggregate> Service<A> {
         self.serving
             .get(at.partition as usize)
             .is_some_and(|serving| *serving.borrow())
+    }
+
+    /// Watches whether this node serves the partition; `None` for one the topic does not have.
+    pub fn watch(&self, at: &TopicPartition) -> Option<watch::Receiver<bool>> {
+        self.serving.get(at.partition as usize).cloned()
     }
 
     fn index(&self, aggregate: &AggregateId) -> usize {
@@ -346,16 +315,32 @@ impl<A: Aggregate> Dispatch<A> for Service<A> {
         command: A::Command,
         context: Context,
     ) -> Result<Accepted, Failure<A::Refusal>> {
+        let limit = self.config.command_timeout;
+        self.execute_within(aggregate, command, context, limit).await
+    }
+
+    async fn execute_within(
+        &self,
+        aggregate: AggregateId,
+        command: A::Command,
+        context: Context,
+        limit: Duration,
+    ) -> Result<Accepted, Failure<A::Refusal>> {
         let index = self.index(&aggregate);
-        if !*self.serving[index].borrow() {
+        let serves = || *self.serving[index].borrow();
+        if !serves() {
             return Err(self.not_attempted(Unavailable::NoOwner));
         }
         let (reply, answer) = oneshot::channel();
+        let claim = Claim::default();
+        let deadline = Instant::now() + limit.min(self.config.command_timeout);
         let message = Message::Execute(Execute {
             aggregate,
             command,
             context,
             reply,
+            claim: claim.clone(),
+            deadline,
         });
         if let Err(refused) = self.mailboxes[index].try_send(message) {
             return Err(self.not_attempted(match refused {
@@ -363,9 +348,15 @@ impl<A: Aggregate> Dispatch<A> for Service<A> {
                 mpsc::error::TrySendError::Closed(_) => Unavailable::Stopping,
             }));
         }
-        match tokio::time::timeout(self.config.command_timeout, answer).await {
+        match tokio::time::timeout_at(deadline, answer).await {
             Ok(Ok(outcome)) => outcome,
-            // Too late, or the task died with the command: it may have been appended.
+            // Too late, or the task died with the command. What it had not begun it never will.
+            Ok(Err(_)) | Err(_) if claim.take() => Err(self.not_attempted(if serves() {
+                Unavailable::Overloaded
+            } else {
+                Unavailable::NoOwner
+            })),
+            // It may have been appended.
             Ok(Err(_)) | Err(_) => Err(Failure::Unknown),
         }
     }

@@ -10,6 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use tokio::sync::watch;
+
 use crate::ids::{Epoch, Offset};
 use crate::log::{Appended, Log, LogError};
 use crate::record::{Record, Stored};
@@ -64,13 +66,25 @@ pub async fn announce(log: &dyn Log, routes: &Topic, at: &TopicPartition, route:
 
 /// The routes known by now. Clones share them.
 #[derive(Clone, Default)]
-pub struct Routes(Arc<RwLock<HashMap<String, Route>>>);
+pub struct Routes(Arc<Known>);
+
+#[derive(Default)]
+struct Known {
+    routes: RwLock<HashMap<String, Route>>,
+    /// Stirs with each new route.
+    news: watch::Sender<()>,
+}
 
 impl Routes {
     /// Where the owner of `at` was last seen.
     pub fn to(&self, at: &TopicPartition) -> Option<Route> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.routes.read().unwrap_or_else(PoisonError::into_inner);
         known.get(&at.to_string()).cloned()
+    }
+
+    /// Changes with each route that becomes known after this call.
+    pub fn watch(&self) -> watch::Receiver<()> {
+        self.0.news.subscribe()
     }
 
     /// Follows the topic for ever; an error is final.
@@ -117,9 +131,11 @@ impl Routes {
                 return;
             }
         };
-        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.0.routes.write().unwrap_or_else(PoisonError::into_inner);
         if known.get(&key).is_none_or(|known| known.epoch < route.epoch) {
             known.insert(key, route);
+            drop(known);
+            self.0.news.send_replace(());
         }
     }
 }
@@ -147,10 +163,13 @@ mod tests {
     #[test]
     fn the_newest_term_wins_even_when_it_spoke_first() {
         let routes = Routes::default();
+        let mut news = routes.watch();
         let at = Topic::events("shop", "orders").partition(1);
         assert_eq!(routes.to(&at), None);
-        for (offset, epoch, node) in [(0, 1, "a"), (1, 3, "c"), (2, 2, "b")] {
+        for (offset, epoch, node, is_news) in [(0, 1, "a", true), (1, 3, "c", true), (2, 2, "b", false)] {
             routes.fold(&stored(offset, epoch, node));
+            assert_eq!(news.has_changed().ok(), Some(is_news), "{node}");
+            news.borrow_and_update();
         }
         assert_eq!(routes.to(&at).map(|route| route.url), Some("http://c".to_owned()));
         let mut broken = stored(3, 4, "d");

@@ -5,6 +5,7 @@
 
 mod checkpoints;
 mod read_model;
+mod states;
 mod store;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use crate::topic::{Topic, TopicPartition};
 
 pub use checkpoints::SimulatedCheckpoints;
 pub use read_model::{CheckpointBug, Rows, SimulatedReadModel};
+pub use states::{SimulatedStates, TableFaults};
 pub use store::StoreFaults;
 
 /// How badly the log behaves; probabilities from 0 to 1.

@@ -26,6 +26,9 @@ use crate::metrics::Requests;
 use crate::problem::{PROBLEM_JSON, Problem};
 use crate::trace::{REQUEST_ID, RequestContext};
 
+/// Where the paths begin that are for Daybook's own processes.
+pub const INTERNAL: &str = "/internal/";
+
 /// The limits of one API.
 #[derive(Clone, Copy, Debug)]
 pub struct Conventions {
@@ -33,7 +36,9 @@ pub struct Conventions {
     pub api: &'static str,
     /// The largest body, in bytes.
     pub body_bytes_max: usize,
-    /// How many requests are worked on at once; one more gets 503 `overloaded` at once.
+    /// How many requests are worked on at once; one more gets 503 `overloaded` at once. Requests of other
+    /// nodes ([`INTERNAL`]) have as many places of their own: else two nodes full of clients' requests
+    /// would each refuse what the other hands on.
     pub requests_max: usize,
 }
 
@@ -53,7 +58,8 @@ impl Conventions {
 struct Around {
     api: &'static str,
     body_bytes_max: usize,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
+    permits_internal: Arc<Semaphore>,
     environment: Arc<dyn Environment>,
     requests: Requests,
 }
@@ -64,7 +70,8 @@ pub fn apply(router: Router, conventions: Conventions, environment: Arc<dyn Envi
     let around = Arc::new(Around {
         api: conventions.api,
         body_bytes_max: conventions.body_bytes_max,
-        permits: Semaphore::new(conventions.requests_max),
+        permits: Arc::new(Semaphore::new(conventions.requests_max)),
+        permits_internal: Arc::new(Semaphore::new(conventions.requests_max)),
         environment,
         requests: Requests::of(conventions.api),
     });
@@ -104,6 +111,17 @@ where
         let context = RequestContext::of(request.headers(), around.environment.as_ref());
         let method = request.method().clone();
         let route = request.extensions().get::<MatchedPath>().cloned();
+        // Before anything is done for it: a refusal must stay cheap when there are many.
+        let Ok(permit) = around.places(request.uri().path()).try_acquire_owned() else {
+            let shed = Problem::overloaded().answer(Some(&context.request_id));
+            return Box::pin(std::future::ready(Ok(around.told(
+                shed,
+                &method,
+                route.as_ref(),
+                started,
+                &context,
+            ))));
+        };
         request.extensions_mut().insert(Given {
             context: context.clone(),
             body_bytes_max: around.body_bytes_max,
@@ -112,23 +130,45 @@ where
             tracing::debug_span!("request", request_id = %context.request_id, trace = %context.traceparent);
         let answering = self.inner.call(request);
         Box::pin(async move {
-            let answered = answer(&around, answering).instrument(span).await;
+            let answered = answer(answering).instrument(span).await;
+            drop(permit);
             let response = finish(answered, &context);
-            let route = route.as_ref().map_or("unmatched", MatchedPath::as_str);
-            let (status, took) = (response.status(), started.elapsed());
-            around.requests.record(&method, route, status, took);
-            report(around.api, &method, route, status, took, &context);
-            Ok(response)
+            Ok(around.told(response, &method, route.as_ref(), started, &context))
         })
     }
 }
 
-/// The answer of the endpoint, which does nothing before it is first polled: so not at all when there
-/// are too many already.
-async fn answer(around: &Around, answering: impl Future<Output = Result<Response, Infallible>>) -> Response {
-    let Ok(_permit) = around.permits.try_acquire() else {
-        return Problem::overloaded().into_response();
-    };
+impl Around {
+    /// The places for requests to this path.
+    fn places(&self, path: &str) -> Arc<Semaphore> {
+        Arc::clone(if path.starts_with(INTERNAL) {
+            &self.permits_internal
+        } else {
+            &self.permits
+        })
+    }
+
+    /// The answer with its request's id, counted and noted.
+    fn told(
+        &self,
+        mut response: Response,
+        method: &Method,
+        route: Option<&MatchedPath>,
+        started: Instant,
+        context: &RequestContext,
+    ) -> Response {
+        let id = HeaderValue::from_str(&context.request_id).expect("a sane id is a header value");
+        response.headers_mut().insert(REQUEST_ID, id);
+        let route = route.map_or("unmatched", MatchedPath::as_str);
+        let (status, took) = (response.status(), started.elapsed());
+        self.requests.record(method, route, status, took);
+        report(self.api, method, route, status, took, context);
+        response
+    }
+}
+
+/// The answer of the endpoint, even when it panics.
+async fn answer(answering: impl Future<Output = Result<Response, Infallible>>) -> Response {
     match AssertUnwindSafe(answering).catch_unwind().await {
         Ok(Ok(response)) => response,
         // The panic hook has told the log; the client gets an answer and other requests live on.
@@ -149,8 +189,6 @@ fn finish(mut response: Response, context: &RequestContext) -> Response {
         response = fallback::of_status(response.status()).answer(Some(&context.request_id));
         response.headers_mut().extend(kept);
     }
-    let id = HeaderValue::from_str(&context.request_id).expect("a sane id is a header value");
-    response.headers_mut().insert(REQUEST_ID, id);
     response
 }
 

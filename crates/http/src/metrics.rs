@@ -17,6 +17,8 @@ pub const HTTP_CONNECTIONS: &str = "daybook_http_connections";
 pub const OWNER_APPEND_SECONDS: &str = "daybook_owner_append_seconds";
 /// Histogram: records in one batch.
 pub const OWNER_BATCH_RECORDS: &str = "daybook_owner_batch_records";
+/// Counter: commands that waited past their deadline and were not begun.
+pub const OWNER_SHED_COMMANDS: &str = "daybook_owner_shed_commands_total";
 /// Gauge: aggregates in the memory of an owner, by `topic` and `partition`.
 pub const OWNER_AGGREGATES: &str = "daybook_owner_aggregates";
 /// Histogram: records a projection applied in one transaction, by `projection`.
@@ -82,6 +84,11 @@ pub fn describe() {
         "A batch, from append to acknowledgement"
     );
     describe_histogram!(OWNER_BATCH_RECORDS, Unit::Count, "Records in one batch");
+    describe_counter!(
+        OWNER_SHED_COMMANDS,
+        Unit::Count,
+        "Commands that waited past their deadline and were not begun"
+    );
     describe_gauge!(
         OWNER_AGGREGATES,
         Unit::Count,

@@ -1,4 +1,5 @@
-//! `Prefer` (RFC 7240) and `Daybook-Wait`: how long, and for what, an answer to a command may wait.
+//! `Prefer` (RFC 7240), `Daybook-Wait` and `Daybook-Timeout-Ms`: how long, and for what, an answer to a command
+//! may wait.
 
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ pub const PREFER: HeaderName = HeaderName::from_static("prefer");
 pub const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 /// What to wait for.
 pub const DAYBOOK_WAIT: HeaderName = HeaderName::from_static("daybook-wait");
+/// How long the command itself may take, in whole milliseconds. Carried along with a forwarded command.
+pub const DAYBOOK_TIMEOUT_MS: HeaderName = HeaderName::from_static("daybook-timeout-ms");
 /// The longest wait a client may ask for; longer ones are cut to it.
 pub const WAIT_MAX: Duration = Duration::from_secs(30);
 
@@ -30,7 +33,7 @@ pub enum WaitFor {
 }
 
 /// The client's preferences. Unknown preferences are ignored, as RFC 7240 asks; an unknown
-/// `Daybook-Wait` is 400 `malformed_header`.
+/// `Daybook-Wait` or a `Daybook-Timeout-Ms` that is no positive number is 400 `malformed_header`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Prefer {
     /// `Prefer: wait=N`, in whole seconds, at most [`WAIT_MAX`].
@@ -39,6 +42,8 @@ pub struct Prefer {
     pub respond_async: bool,
     /// `Daybook-Wait`.
     pub wait_for: WaitFor,
+    /// `Daybook-Timeout-Ms`: less than the configured bound, if it is to have an effect.
+    pub timeout: Option<Duration>,
 }
 
 impl Prefer {
@@ -62,8 +67,30 @@ impl Prefer {
             }
         }
         prefer.wait_for = wait_for(headers)?;
+        prefer.timeout = timeout(headers)?;
         Ok(prefer)
     }
+
+    /// How long the command may take, for whoever has a bound of his own.
+    #[must_use]
+    pub fn limit(&self) -> Duration {
+        self.timeout.unwrap_or(Duration::MAX)
+    }
+}
+
+/// `Daybook-Timeout-Ms`.
+pub fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Problem> {
+    let Some(value) = headers.get(DAYBOOK_TIMEOUT_MS) else {
+        return Ok(None);
+    };
+    let milliseconds = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.parse::<u32>().ok())
+        .filter(|milliseconds| *milliseconds > 0);
+    let milliseconds = milliseconds
+        .ok_or_else(|| Problem::malformed_header("daybook-timeout-ms", "Whole milliseconds, at least 1."))?;
+    Ok(Some(Duration::from_millis(milliseconds.into())))
 }
 
 fn wait_for(headers: &HeaderMap) -> Result<WaitFor, Problem> {
@@ -109,6 +136,7 @@ mod tests {
             wait: Some(Duration::from_secs(5)),
             respond_async: true,
             wait_for: WaitFor::Settled,
+            timeout: None,
         };
         assert_eq!(read, expected);
         assert_eq!(
@@ -118,5 +146,21 @@ mod tests {
         assert_eq!(prefer("wait=soon", "committed").expect("is fine").wait, None);
         assert_eq!(prefer("wait=5", "eternity"), Err("malformed_header".to_owned()));
         assert_eq!(Prefer::of(&HeaderMap::new()).ok(), Some(Prefer::default()));
+    }
+    #[test]
+    fn a_timeout_is_a_positive_number_of_milliseconds() {
+        let read = |text: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(DAYBOOK_TIMEOUT_MS, HeaderValue::from_static(text));
+            Prefer::of(&headers).map(|prefer| prefer.limit()).ok()
+        };
+        assert_eq!(read("250"), Some(Duration::from_millis(250)));
+        for text in ["0", "-1", "1.5", "soon", "", "99999999999"] {
+            assert_eq!(read(text), None, "{text:?}");
+        }
+        assert_eq!(
+            Prefer::of(&HeaderMap::new()).map(|prefer| prefer.limit()).ok(),
+            Some(Duration::MAX)
+        );
     }
 }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use futures::FutureExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioTimer;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::metrics::HTTP_CONNECTIONS;
@@ -31,7 +32,10 @@ pub struct Limits {
     pub header_bytes_max: usize,
     /// The most connections; more wait in the listener's backlog.
     pub connections_max: usize,
-    /// How long requests in flight may go on after the stop; then they are cut off.
+    /// How long after the stop requests are still taken, each answer being the last of its connection, so that
+    /// no client meets a connection that ends as it asks.
+    pub linger: Duration,
+    /// How long requests in flight may go on after that; then they are cut off.
     pub drain_timeout: Duration,
 }
 
@@ -44,6 +48,7 @@ impl Limits {
             header_read_timeout: Duration::from_secs(10),
             header_bytes_max: 16 * 1024,
             connections_max: 10_000,
+            linger: Duration::from_secs(1),
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -58,53 +63,94 @@ pub enum Drained {
     CutOff(usize),
 }
 
-/// Serves `router` until `shutdown` resolves, then lets requests in flight finish, bounded by
-/// [`Limits::drain_timeout`]. New connections are refused from the stop on.
+/// Serves `router` until `shutdown` resolves, then for [`Limits::linger`] while there are connections, telling
+/// each that it ends; then lets requests in flight finish, bounded by [`Limits::drain_timeout`].
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) -> Drained {
-    let (stop, stopping) = watch::channel(false);
-    let permits = Arc::new(Semaphore::new(limits.connections_max));
-    let http = protocol(limits);
-    let mut connections = JoinSet::new();
+    let (closing, _) = watch::channel(false);
+    let mut server = Server {
+        permits: Arc::new(Semaphore::new(limits.connections_max)),
+        http: protocol(limits),
+        connections: JoinSet::new(),
+        listener,
+        router,
+        limits,
+        closing,
+    };
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        let accepted = tokio::select! {
+        tokio::select! {
             biased;
             () = &mut shutdown => break,
-            Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &permits) => accepted,
-        };
+            Some(_) = server.connections.join_next() => {}
+            accepted = accept(&server.listener, &server.permits) => server.connected(accepted).await,
+        }
+    }
+    server.closing.send_replace(true);
+    let mut linger = std::pin::pin!(tokio::time::sleep(limits.linger));
+    while !server.connections.is_empty() {
+        tokio::select! {
+            biased;
+            () = &mut linger => break,
+            Some(_) = server.connections.join_next() => {}
+            accepted = accept(&server.listener, &server.permits) => server.connected(accepted).await,
+        }
+    }
+    // Whoever has connected and waits in the backlog would be reset with the listener.
+    while let Some(Ok(accepted)) = accept(&server.listener, &server.permits).now_or_never() {
+        server.connected(Ok(accepted)).await;
+    }
+    drop(server.listener);
+    drain(server.connections, limits).await
+}
+
+/// A server and its connections.
+struct Server {
+    listener: TcpListener,
+    permits: Arc<Semaphore>,
+    http: http1::Builder,
+    connections: JoinSet<()>,
+    router: Router,
+    limits: Limits,
+    closing: watch::Sender<bool>,
+}
+
+impl Server {
+    async fn connected(&mut self, accepted: io::Result<(TcpStream, OwnedSemaphorePermit)>) {
+        let api = self.limits.api;
         let (stream, permit) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(api = limits.api, %error, "cannot accept a connection");
+                tracing::warn!(api, %error, "cannot accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
+                return;
             }
         };
-        let gauge = metrics::gauge!(HTTP_CONNECTIONS, "api" => limits.api);
-        let connection = connection::run(http.clone(), stream, router.clone(), stopping.clone());
-        connections.spawn(async move {
+        let gauge = metrics::gauge!(HTTP_CONNECTIONS, "api" => api);
+        let connection = connection::run(
+            self.http.clone(),
+            stream,
+            self.router.clone(),
+            self.closing.subscribe(),
+            self.limits.linger,
+        );
+        self.connections.spawn(async move {
             gauge.increment(1.0);
             connection.await;
             gauge.decrement(1.0);
             drop(permit);
         });
     }
-    drop(listener);
-    // The receivers may all be gone: then there is nobody to tell.
-    stop.send_replace(true);
-    drain(connections, limits).await
 }
 
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
     let permit = Arc::clone(permits).acquire_owned().await;
     let permit = permit.expect("the semaphore is never closed");
     let (stream, _) = listener.accept().await?;
@@ -115,7 +161,11 @@ async fn accept(
 
 async fn drain(mut connections: JoinSet<()>, limits: Limits) -> Drained {
     let all = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(limits.drain_timeout, all).await.is_ok() {
+    // Whoever came last may linger as long as the others did.
+    if tokio::time::timeout(limits.linger + limits.drain_timeout, all)
+        .await
+        .is_ok()
+    {
         return Drained::Completely;
     }
     let left = connections.len();

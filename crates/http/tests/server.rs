@@ -266,11 +266,68 @@ async fn a_stop_lets_requests_in_flight_finish() {
     assert_eq!(server.task.await.expect("ends"), Drained::Completely);
 }
 
+/// An idle connection may be asked again at any moment: for a while it is still answered, for the last time.
+#[tokio::test]
+async fn a_stop_tells_each_connection_with_its_last_answer() {
+    let server = start(
+        |_, limits| limits.linger = Duration::from_secs(30),
+        &Held::default(),
+    )
+    .await;
+    let mut kept = TcpStream::connect(server.address).await.expect("connects");
+    kept.write_all(b"GET /trace HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .expect("writes");
+    let mut head = [0; 512];
+    let count = kept.read(&mut head).await.expect("reads");
+    let head = String::from_utf8_lossy(&head[..count]).to_ascii_lowercase();
+    assert!(
+        head.starts_with("http/1.1 200") && !head.contains("connection: close"),
+        "{head}"
+    );
+    server.stop.send(()).expect("is running");
+    // The stop is seen by another connection first, so that the next request comes after it.
+    let told = async {
+        loop {
+            let kept_alive = b"GET /trace HTTP/1.1\r\nhost: x\r\nx-end: 1\r\n\r\n";
+            let mut other = TcpStream::connect(server.address).await.expect("connects");
+            other.write_all(kept_alive).await.expect("writes");
+            let mut bytes = vec![0; 512];
+            let count = other.read(&mut bytes).await.expect("reads");
+            if String::from_utf8_lossy(&bytes[..count]).contains("connection: close") {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), told)
+        .await
+        .expect("is told");
+    kept.write_all(b"GET /trace HTTP/1.1\r\nhost: x\r\n\r\n")
+        .await
+        .expect("writes");
+    let last = answer(kept).await;
+    assert!(
+        last.status == 200 && last.head.contains("connection: close"),
+        "{}",
+        last.head
+    );
+    // Nobody is left, so nobody is waited for.
+    let ended = tokio::time::timeout(Duration::from_secs(20), server.task).await;
+    assert_eq!(ended.expect("in time").expect("ends"), Drained::Completely);
+    let refused = TcpStream::connect(server.address)
+        .await
+        .expect_err("nobody listens");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
 #[tokio::test]
 async fn a_stop_does_not_wait_for_ever() {
     let held = Held::default();
     let server = start(
-        |_, limits| limits.drain_timeout = Duration::from_millis(100),
+        |_, limits| {
+            limits.linger = Duration::from_millis(50);
+            limits.drain_timeout = Duration::from_millis(100);
+        },
         &held,
     )
     .await;

@@ -60,15 +60,16 @@ impl Process {
         let lead = Duration::from_millis(config.shutdown.readiness_ms);
         let drain = Duration::from_millis(config.shutdown.drain_timeout_ms);
         // A server cuts itself off at its deadline; the stage waits a little longer than that.
-        let mut supervisor = Supervisor::new(lead, drain + Duration::from_secs(2));
+        let linger = Duration::from_millis(config.shutdown.linger_ms);
+        let mut supervisor = Supervisor::new(lead, 2 * linger + drain + Duration::from_secs(2));
         // Whoever only reads the read models starts and serves while the log is away.
         let (parts, local) = if apis == [Api::Queries] {
             Parts::connect(config).await?
         } else {
             Parts::open(config).await?
         };
-        let (upkeep, stop) = (recorder.clone(), supervisor.stop_of(Stage::Owners));
-        supervisor.spawn(Stage::Owners, "metrics", async move {
+        let (upkeep, stop) = (recorder.clone(), supervisor.stop_of(Stage::Ground));
+        supervisor.spawn(Stage::Ground, "metrics", async move {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = upkeep.upkeep() => {}
@@ -76,8 +77,8 @@ impl Process {
             Ok(())
         });
         if let Some(port) = local.port() {
-            let stop = supervisor.stop_of(Stage::Owners);
-            supervisor.spawn(Stage::Owners, "local PostgreSQL", async move {
+            let stop = supervisor.stop_of(Stage::Ground);
+            supervisor.spawn(Stage::Ground, "local PostgreSQL", async move {
                 tokio::select! {
                     () = stop.cancelled() => Ok(()),
                     Err(error) = LocalPostgres::watch(port) => Err(error),

@@ -13,16 +13,18 @@ use tokio_util::sync::CancellationToken;
 /// The order of stopping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// First no new work comes in, and what is in flight is answered.
+    /// First the owners let go of their partitions, while their callers can still be answered from elsewhere.
+    Owners,
+    /// Then no new work comes in, and what is in flight is answered.
     Servers,
     /// Then those who read the log stop.
     Readers,
-    /// Last the owners let go of their partitions.
-    Owners,
+    /// Last what all of them stand on.
+    Ground,
 }
 
 impl Stage {
-    const ALL: [Self; 3] = [Self::Servers, Self::Readers, Self::Owners];
+    const ALL: [Self; 4] = [Self::Owners, Self::Servers, Self::Readers, Self::Ground];
 }
 
 struct Staged {
@@ -32,7 +34,7 @@ struct Staged {
 
 /// See the module.
 pub struct Supervisor {
-    stages: [Staged; 3],
+    stages: [Staged; 4],
     readiness: Vec<Arc<Readiness>>,
     /// How long `/readyz` says 503 before the first stage stops.
     readiness_lead: Duration,
@@ -49,7 +51,7 @@ impl Supervisor {
             tasks: JoinSet::new(),
         };
         Self {
-            stages: [staged(), staged(), staged()],
+            stages: [staged(), staged(), staged(), staged()],
             readiness: Vec::new(),
             readiness_lead,
             stage_timeout,
@@ -103,11 +105,12 @@ impl Supervisor {
 
     /// Waits for a task that ends unasked.
     async fn first_death(&mut self) -> anyhow::Error {
-        let [servers, readers, owners] = &mut self.stages;
+        let [owners, servers, readers, ground] = &mut self.stages;
         let ended = tokio::select! {
+            Some(ended) = owners.tasks.join_next() => ended,
             Some(ended) = servers.tasks.join_next() => ended,
             Some(ended) = readers.tasks.join_next() => ended,
-            Some(ended) = owners.tasks.join_next() => ended,
+            Some(ended) = ground.tasks.join_next() => ended,
             else => return anyhow!("there is nothing to run"),
         };
         match ended {
@@ -169,9 +172,10 @@ mod tests {
         let mut supervisor = Supervisor::new(Duration::ZERO, Duration::from_secs(5));
         let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
         for (stage, name) in [
-            (Stage::Owners, "owners"),
+            (Stage::Ground, "ground"),
             (Stage::Servers, "servers"),
             (Stage::Readers, "readers"),
+            (Stage::Owners, "owners"),
         ] {
             let (stop, tell) = (supervisor.stop_of(stage), tell.clone());
             supervisor.spawn(stage, name, async move {
@@ -182,6 +186,6 @@ mod tests {
         }
         supervisor.stop().await.expect("stops well");
         let order: Vec<_> = std::iter::from_fn(|| told.try_recv().ok()).collect();
-        assert_eq!(order, ["servers", "readers", "owners"]);
+        assert_eq!(order, ["owners", "servers", "readers", "ground"]);
     }
 }

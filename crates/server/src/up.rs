@@ -57,7 +57,7 @@ pub async fn run(config: Config, seed: Option<&str>) -> anyhow::Result<()> {
 
     let places = Places::of(&process);
     let (closing, stop) = (
-        process.supervisor.stop_of(Stage::Servers),
+        process.supervisor.stop_of(Stage::Owners),
         process.supervisor.stop_of(Stage::Readers),
     );
     process.supervisor.spawn(Stage::Readers, "opening", async move {

@@ -10,10 +10,10 @@ use eventsourcing::log::{Appended, Bounds, Log, LogError, Reader};
 use eventsourcing::projection::read_model::{ReadModel, ReadModelError, Started};
 use eventsourcing::readers::Scanned;
 use eventsourcing::record::{Record, Stored};
+use eventsourcing::simulated::SimulatedStates;
 use eventsourcing::simulated::{SimulatedCheckpoints, SimulatedLog, SimulatedReadModel};
-use eventsourcing::simulated_states::SimulatedStates;
 use eventsourcing::state_table::{Kept, StateTable, StateTableError, Version};
-use eventsourcing::topic::{Topic, TopicPartition, partition_of};
+use eventsourcing::topic::{Topic, TopicPartition};
 use tokio::sync::mpsc;
 
 use crate::bank::account::Account;
@@ -160,9 +160,9 @@ impl ProcessCheckpoints for GatedCheckpoints {
     }
 }
 
-/// The tables of states as a node reaches them, one for each partition.
+/// The table of states as a node reaches it.
 pub(crate) struct GatedStates {
-    pub(crate) tables: Arc<[SimulatedStates<Account>]>,
+    pub(crate) table: SimulatedStates<Account>,
     pub(crate) life: Arc<Life>,
 }
 
@@ -170,7 +170,7 @@ pub(crate) struct GatedStates {
 impl StateTable<Account> for GatedStates {
     async fn open(&self, at: &TopicPartition) -> Result<Option<(Version, Checkpoint)>, StateTableError> {
         self.life.gate().await;
-        let opened = self.tables[at.partition as usize].open(at).await;
+        let opened = self.table.open(at).await;
         self.life.gate().await;
         opened
     }
@@ -180,14 +180,8 @@ impl StateTable<Account> for GatedStates {
         version: Version,
         ids: &[AggregateId],
     ) -> Result<Vec<(AggregateId, Kept<Account>)>, StateTableError> {
-        // An owner asks for aggregates of its partition only.
-        let Some(first) = ids.first() else {
-            return Ok(Vec::new());
-        };
-        let partitions = u32::try_from(self.tables.len()).expect("a few");
         self.life.gate().await;
-        let table = &self.tables[partition_of(first, partitions) as usize];
-        let loaded = table.load(version, ids).await;
+        let loaded = self.table.load(version, ids).await;
         self.life.gate().await;
         loaded
     }

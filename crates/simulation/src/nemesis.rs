@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eventsourcing::assignment::AssignmentChange;
-use eventsourcing::simulated::{Faults, StoreFaults};
+use eventsourcing::simulated::{Faults, StoreFaults, TableFaults};
 use eventsourcing::topic::TopicPartition;
 use rand::Rng;
 use rand::rngs::StdRng;
@@ -100,6 +100,9 @@ pub(crate) async fn heal(world: &Arc<World>) {
     world.balances.set_faults(faults);
     world.flow.set_faults(faults);
     world.checkpoints.set_faults(faults);
+    if let Some(states) = &world.states {
+        states.set_faults(TableFaults::NONE);
+    }
     for number in 0..NODES {
         if world.node(number, |_| ()).is_none() {
             world.put(number, Node::start(world, number));

@@ -139,9 +139,9 @@ impl Building<'_> {
             config: self.world.profile.owner.clone(),
         };
         let assignment = self.assignment(Group::Owners);
-        let states = self.world.states.clone().map(|tables| {
+        let states = self.world.states.clone().map(|table| {
             let life = Arc::clone(&self.life);
-            Arc::new(GatedStates { tables, life }) as Arc<dyn StateTable<Account>>
+            Arc::new(GatedStates { table, life }) as Arc<dyn StateTable<Account>>
         });
         let (service, running) = owner::spawn(settings, states.as_ref(), assignment, self.shutdown.clone());
         self.watch("owner", running);

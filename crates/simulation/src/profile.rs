@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use eventsourcing::owner::Config;
+use eventsourcing::simulated::TableFaults;
 use eventsourcing::simulated::{Faults, StoreFaults};
-use eventsourcing::simulated_states::TableFaults;
 use rand::Rng;
 use rand::rngs::StdRng;
 
@@ -77,10 +77,9 @@ impl Profile {
             delay_ms_max: 20,
         };
         let table = TableFaults {
-            unavailable: rate(0.06),
+            store,
             replaced: rate(0.03),
             absent: rate(0.06),
-            delay_ms_max: 20,
         };
         let death = rate(0.003);
         let owner = Config {

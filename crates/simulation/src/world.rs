@@ -7,8 +7,8 @@ use std::time::Duration;
 use checker::Recorder;
 use eventsourcing::ids::Offset;
 use eventsourcing::process::Process;
+use eventsourcing::simulated::SimulatedStates;
 use eventsourcing::simulated::{SimulatedCheckpoints, SimulatedLog, SimulatedReadModel};
-use eventsourcing::simulated_states::SimulatedStates;
 use eventsourcing::topic::{Topic, TopicPartition};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -38,7 +38,7 @@ pub(crate) struct World {
     pub(crate) flow: SimulatedReadModel,
     pub(crate) checkpoints: SimulatedCheckpoints,
     /// In some runs: aggregates go from memory and come back.
-    pub(crate) states: Option<Arc<[SimulatedStates<Account>]>>,
+    pub(crate) states: Option<SimulatedStates<Account>>,
     pub(crate) process_bug: Option<ProcessBug>,
     pub(crate) deaths: mpsc::UnboundedSender<usize>,
     started: Instant,
@@ -75,10 +75,8 @@ impl World {
         let topic = Topic::events("simulation", "accounts");
         let log = SimulatedLog::new(random.random(), profile.partitions, profile.faults);
         let states = profile.states.map(|faults| {
-            let tables = (0..profile.partitions).map(|number| {
-                SimulatedStates::new(random.random(), log.clone(), topic.partition(number), faults)
-            });
-            tables.collect()
+            let partitions = (0..profile.partitions).map(|number| topic.partition(number));
+            SimulatedStates::new(random.random(), log.clone(), partitions, faults)
         });
         Self {
             balances,

@@ -20,6 +20,8 @@ pub struct Daybook {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     log: PathBuf,
+    /// What says 2xx when it is ready.
+    probes: Vec<String>,
     /// `http://127.0.0.1:…` of the command API.
     pub commands: String,
     /// `http://127.0.0.1:…` of the query API.
@@ -51,6 +53,14 @@ impl Daybook {
         daybook
     }
 
+    /// The same for a role that has no query API: `commands`.
+    pub async fn start_commands(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let mut daybook = Self::prepare(directory, arguments, environment);
+        daybook.probes.truncate(1);
+        daybook.launch().await;
+        daybook
+    }
+
     /// The same for one that will stand by: waits until it lives.
     pub async fn start_standby(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut daybook = Self::prepare(directory, arguments, environment);
@@ -74,19 +84,20 @@ impl Daybook {
             arguments,
             environment: environment.iter().map(own).collect(),
             log: directory.join("daybook.log"),
+            probes: vec![
+                format!("http://{commands}/readyz"),
+                format!("http://{queries}/readyz"),
+            ],
             commands: format!("http://{commands}"),
             queries: format!("http://{queries}"),
         }
     }
 
-    /// Starts it again after [`Daybook::kill`], with the same arguments, ports and data.
+    /// Starts it again after [`Daybook::kill`] or [`Daybook::terminate`], with the same arguments, ports and data.
     pub async fn launch(&mut self) {
         self.spawn().expect("starts");
-        let urls = [
-            format!("{}/readyz", self.commands),
-            format!("{}/readyz", self.queries),
-        ];
-        self.answers(&urls).await;
+        let probes = self.probes.clone();
+        self.answers(&probes).await;
     }
 
     /// Waits until each of these says 2xx.

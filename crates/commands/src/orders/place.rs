@@ -77,7 +77,8 @@ pub(super) async fn place(
     let (customer, country) = body::buyer(value.customer, value.country)?;
     // Said before any work on the lines.
     Lines::check_count(value.lines.len()).map_err(invalid("/lines"))?;
-    if !api.prices.reached(&caller.asked, api.config.price_wait_max).await {
+    let patience = api.config.price_wait_max.min(caller.prefer.limit());
+    if !api.prices.reached(&caller.asked, patience).await {
         return Err(prices_behind());
     }
     let asked = value

@@ -45,27 +45,18 @@ impl Fresh {
         }
     }
 
-    /// What the log was found to hold of the command.
-    fn among(&self, found: &Found) -> Option<Written> {
+    /// The answer when the log was found to hold an event of the command. One of another term was made by
+    /// another owner, to which the command was sent as well, or another request under its key.
+    fn told<A: Aggregate>(&self, at: &TopicPartition, found: &Found, replayed: bool) -> Option<Outcome<A>> {
         let (known, term) = found.get(&self.command)?;
         Some(if *term == self.term {
-            Written::Here(*known)
+            Ok(accepted(at, known, replayed))
         } else if known.digest == self.digest {
-            Written::Elsewhere(*known)
+            Ok(accepted(at, known, true))
         } else {
-            Written::ForAnother
+            Err(Failure::KeyReused)
         })
     }
-}
-
-/// How a command that was sent came to have an event in the log.
-enum Written {
-    /// By this batch.
-    Here(Remembered),
-    /// By another owner, to which it was sent as well: this is a repeat.
-    Elsewhere(Remembered),
-    /// By another owner, for another request under the same key.
-    ForAnother,
 }
 
 /// An answer that must wait for the batch.
@@ -128,21 +119,24 @@ impl<A: Aggregate> Batch<A> {
         if let Some(last) = offsets.last() {
             book.next = last.next();
         }
-        answer(self.held, at, Unavailable::Deposed, |fresh| {
-            Some(Written::Here(fresh.at(offsets)))
+        answer(self.held, Unavailable::Deposed, |fresh, replayed| {
+            Some(Ok(accepted(at, &fresh.at(offsets), replayed)))
         });
     }
 
     /// [`super::SeededBug::SpeculationKept`].
     pub(super) fn keep(&self, book: &mut Book<A>) {
         for (aggregate, speculative) in &self.entries {
-            book.entry(aggregate.clone()).state = speculative.state.clone();
+            let entry = book.entry(aggregate.clone());
+            entry.state = speculative.state.clone();
         }
     }
 
     /// The log was read instead, and holds what was `found`: whatever is not among it is void.
     pub(super) fn settle(self, at: &TopicPartition, found: &Found, void: Unavailable) {
-        answer(self.held, at, void, |fresh| fresh.among(found));
+        answer(self.held, void, |fresh, replayed| {
+            fresh.told::<A>(at, found, replayed)
+        });
     }
 
     /// Like [`Batch::settle`], but answers that rest on the speculative state are void as well.
@@ -154,7 +148,9 @@ impl<A: Aggregate> Batch<A> {
             },
             event @ Held::Event { .. } => event,
         });
-        answer(held.collect(), at, void, |fresh| fresh.among(found));
+        answer(held.collect(), void, |fresh, replayed| {
+            fresh.told::<A>(at, found, replayed)
+        });
     }
 }
 
@@ -175,12 +171,12 @@ pub(super) fn accepted(at: &TopicPartition, known: &Remembered, replayed: bool) 
     }
 }
 
-/// Answers everybody; `known` says where the event of a command lies, `void` what to say where it does not.
+/// Answers everybody; `told` is the outcome of a command whose event lies in the log, `void` says what to tell
+/// where it does not.
 fn answer<A: Aggregate>(
     held: Vec<Held<A>>,
-    at: &TopicPartition,
     void: Unavailable,
-    known: impl Fn(&Fresh) -> Option<Written>,
+    told: impl Fn(&Fresh, bool) -> Option<Outcome<A>>,
 ) {
     for held in held {
         // A caller that gave up has been told "unknown"; there is nobody left to answer.
@@ -190,12 +186,7 @@ fn answer<A: Aggregate>(
                 fresh,
                 replayed,
                 reply,
-            } => reply.send(match known(&fresh) {
-                Some(Written::Here(known)) => Ok(accepted(at, &known, replayed)),
-                Some(Written::Elsewhere(known)) => Ok(accepted(at, &known, true)),
-                Some(Written::ForAnother) => Err(Failure::KeyReused),
-                None => Err(not_attempted(void)),
-            }),
+            } => reply.send(told(&fresh, replayed).unwrap_or_else(|| Err(not_attempted(void)))),
         };
     }
 }

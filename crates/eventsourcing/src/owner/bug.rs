@@ -32,12 +32,12 @@ pub enum SeededBug {
     UnknownMeansLost,
     /// Resolve an unknown outcome by reading to the high watermark, without a barrier.
     NoBarrier,
-    /// Take a fence whose outcome is unknown for valid and ours, without reading.
-    FenceAssumed,
-    /// Take an acknowledged fence for valid and ours, without reading what came before it.
-    ServesBeforeFence,
     /// Forget aggregates that the table of states does not have yet.
     EvictedEarly,
     /// Take an aggregate that is not in memory for a new one.
     ColdMeansNew,
+    /// Take a fence whose outcome is unknown for valid and ours, without reading.
+    FenceAssumed,
+    /// Take an acknowledged fence for valid and ours, without reading what came before it.
+    ServesBeforeFence,
 }

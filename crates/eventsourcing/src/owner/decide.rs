@@ -4,11 +4,11 @@ use indexmap::map::Entry as MapEntry;
 
 use crate::aggregate::Aggregate;
 use crate::codec::{self, EventHead, Meta};
-use crate::command::{Expected, Failure};
+use crate::command::{Expected, Failure, Unavailable};
 use crate::ids::{AggregateId, Sequence};
 
 use super::SeededBug;
-use super::batch::{Batch, Fresh, Held, Speculative, accepted};
+use super::batch::{Batch, Fresh, Held, Speculative, accepted, not_attempted};
 use super::book::Entry;
 use super::mailbox::{Execute, Message};
 use super::partition::Partition;
@@ -26,8 +26,8 @@ impl<A: Aggregate> Partition<A> {
             return;
         };
         match message {
-            // The caller was told "unknown" and is gone: not attempting it is one of the two outcomes.
-            Message::Execute(execute) if execute.reply.is_closed() => {}
+            // Whoever still waits for it has no time left: shed before anything is done for it.
+            Message::Execute(execute) if !execute.begins() => shed(execute),
             Message::Execute(execute) => {
                 if let Some(execute) = self.repeated(execute, flight, deciding) {
                     self.decide(execute, flight.as_ref().map(|flight| &flight.batch), deciding);
@@ -92,6 +92,7 @@ impl<A: Aggregate> Partition<A> {
             command,
             context,
             reply,
+            ..
         } = execute;
         let (state, sequence) = match deciding.entries.get(&aggregate) {
             Some(entry) => (Some(&entry.state), entry.sequence),
@@ -186,4 +187,10 @@ impl<A: Aggregate> Partition<A> {
             committed.map_or(Sequence(0), Entry::sequence),
         )
     }
+}
+
+/// Nothing was done for it. Whoever took it back knows that already.
+fn shed<A: Aggregate>(execute: Execute<A>) {
+    metrics::counter!("daybook_owner_shed_commands_total").increment(1);
+    let _ = execute.reply.send(Err(not_attempted(Unavailable::Overloaded)));
 }

@@ -28,6 +28,8 @@ pub(super) enum Role {
     Idle,
     /// Fence and serve.
     Own,
+    /// Another is about to fence: go on serving until it does, or until told to be idle.
+    Yield,
     /// Finish what is in flight and end.
     Stop,
 }
@@ -101,15 +103,12 @@ impl<A: Aggregate> Partition<A> {
     pub(super) async fn run(mut self) -> Result<(), OwnerError> {
         loop {
             // The channel closes with the supervisor, and then there is nobody to serve.
-            let Ok(role) = self
-                .role
-                .wait_for(|role| *role != Role::Idle)
-                .await
-                .map(|role| *role)
-            else {
+            let Some(role) = self.idle().await else {
                 return Ok(());
             };
             if role == Role::Stop {
+                // Whoever comes later finds it closed.
+                self.inbox.close();
                 self.turn_away(Unavailable::Stopping);
                 return Ok(());
             }
@@ -123,11 +122,21 @@ impl<A: Aggregate> Partition<A> {
             let ended = self.serve().await;
             self.signals.serving(false);
             match ended? {
-                Ended::Released => self.turn_away(Unavailable::NoOwner),
+                Ended::Released => {
+                    tracing::info!(partition = %self.at, "let go");
+                    self.turn_away(match self.role() {
+                        Role::Stop => Unavailable::Stopping,
+                        Role::Own | Role::Yield | Role::Idle => Unavailable::NoOwner,
+                    });
+                }
                 Ended::Reopen => {
                     self.book = Book::new();
                     self.turn_away(Unavailable::NoOwner);
                     tokio::time::sleep(self.settings.config.retry_pause).await;
+                }
+                Ended::Deposed if self.role() == Role::Yield => {
+                    tracing::info!(partition = %self.at, "handed over");
+                    self.turn_away(Unavailable::Deposed);
                 }
                 Ended::Deposed => {
                     tracing::warn!(partition = %self.at, "another owner took the partition");
@@ -135,6 +144,21 @@ impl<A: Aggregate> Partition<A> {
                     // Whether to fight for it is the assignment's to say; do not race its answer.
                     tokio::time::sleep(self.settings.config.retry_pause).await;
                 }
+            }
+        }
+    }
+
+    /// Waits until there is something to do. Whoever came when the partition was just let go is sent away.
+    async fn idle(&mut self) -> Option<Role> {
+        loop {
+            let role = *self.role.borrow_and_update();
+            match role {
+                Role::Own | Role::Stop => return Some(role),
+                Role::Idle | Role::Yield => {}
+            }
+            tokio::select! {
+                changed = self.role.changed() => changed.ok()?,
+                Some(message) = self.inbox.recv() => turn_away(message, Unavailable::NoOwner),
             }
         }
     }
@@ -159,12 +183,20 @@ impl<A: Aggregate> Partition<A> {
         while let Ok(message) = self.inbox.try_recv() {
             turn_away(message, reason);
         }
+        // Their dropped replies send them to the next owner.
         self.waiters.clear();
         self.waiting = 0;
     }
 
+    fn role(&self) -> Role {
+        *self.role.borrow()
+    }
+
     /// Whether the supervisor still wants this partition served.
     pub(super) fn wanted(&self) -> bool {
-        *self.role.borrow() == Role::Own
+        match self.role() {
+            Role::Own | Role::Yield => true,
+            Role::Idle | Role::Stop => false,
+        }
     }
 }

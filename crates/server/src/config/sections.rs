@@ -100,6 +100,8 @@ section!(
         linger_ms: f64 = 0.0,
         /// A command node that is silent for so long loses its partitions to the others.
         session_timeout_ms: u64 = 6_000,
+        /// How often it says that it lives, and hears that partitions move; a third of the session time-out at most.
+        heartbeat_interval_ms: u64 = 100,
     }
 );
 
@@ -112,8 +114,16 @@ section!(
         batch_commands_max: usize = 1_024,
         /// Bytes of records in one batch.
         batch_bytes_max: usize = 900_000,
-        /// How long a caller waits for its outcome.
+        /// The most that a caller waits for its outcome; a client may ask for less (`Daybook-Timeout-Ms`).
         command_timeout_ms: u64 = 10_000,
+        /// How long a partition that is to go to another node is still served, unless that node has it before.
+        handover_ms: u64 = 3_000,
+        /// How long a command waits for its partition to have an owner again, within its time-out.
+        route_wait_ms: u64 = 5_000,
+        /// Commands that wait so, per partition; one more is refused.
+        route_waiters_max: usize = 1_024,
+        /// Commands on their way to other nodes at once, and as many waits for a settled order; one more is refused.
+        forwards_max: usize = 1_024,
         /// Pause before another try when the log is away.
         retry_pause_ms: u64 = 100,
         /// Callers that wait for a state, per partition.
@@ -178,7 +188,9 @@ section!(
     Shutdown {
         /// How long `/readyz` says 503 before anything is stopped, so that a gateway notices.
         readiness_ms: u64 = 0,
-        /// How long requests in flight may go on.
+        /// How long a server still takes requests, each answer being the last of its connection, once the partitions are let go.
+        linger_ms: u64 = 1_000,
+        /// How long requests in flight may go on after that.
         drain_timeout_ms: u64 = 10_000,
     }
 );

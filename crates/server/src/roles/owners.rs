@@ -19,10 +19,11 @@ use eventsourcing::topic::Topic;
 use eventsourcing_kafka::GroupConfig;
 use eventsourcing_postgres::assignment::ProcessLock;
 use eventsourcing_postgres::states::PostgresStates;
+use tokio::sync::Semaphore;
 
-use super::forward::Forwarding;
+use super::forward::{Forwarding, Limits, Peers};
 use super::{Process, remote};
-use crate::config::LogKind;
+use crate::config::{self, LogKind};
 use crate::supervisor::Stage;
 
 /// Handles to the owners in this process, and through them to those of other nodes.
@@ -58,7 +59,7 @@ impl Owners {
                 let group = format!("{}.owners", config.topics.prefix);
                 let group = GroupConfig {
                     session_timeout: Duration::from_millis(config.kafka.session_timeout_ms),
-                    heartbeat_interval: Duration::from_millis(config.kafka.session_timeout_ms / 3),
+                    heartbeat_interval: heartbeat(&config.kafka),
                     ..GroupConfig::new(&config.kafka.brokers, group)
                 };
                 let joined = eventsourcing_kafka::join(&group, &topics)?;
@@ -69,11 +70,11 @@ impl Owners {
             }
         };
         let mut assignment = || assignments.pop_front().context("one assignment for each service");
-        let shared = Shared::start(process)?;
+        let peers = start_routes(process)?;
         Ok(Self {
-            products: start(process, &shared, assignment()?, domain::product::SERVICE),
-            stock: start(process, &shared, assignment()?, domain::stock_item::SERVICE),
-            orders: start(process, &shared, assignment()?, domain::order::SERVICE),
+            products: start(process, &peers, assignment()?, domain::product::SERVICE),
+            stock: start(process, &peers, assignment()?, domain::stock_item::SERVICE),
+            orders: start(process, &peers, assignment()?, domain::order::SERVICE),
         })
     }
 
@@ -90,48 +91,52 @@ impl Owners {
     #[must_use]
     pub fn local(&self) -> Local {
         Local {
-            products: Arc::new(self.products.local.clone()),
-            stock: Arc::new(self.stock.local.clone()),
-            orders: Arc::new(self.orders.local.clone()),
+            products: Arc::new(self.products.local().clone()),
+            stock: Arc::new(self.stock.local().clone()),
+            orders: Arc::new(self.orders.local().clone()),
+            settlement: Arc::new(self.orders.local().clone()),
         }
     }
 }
 
-/// What the owners of all services have in common.
-struct Shared {
-    routes: Routes,
-    http: reqwest::Client,
-    own_url: String,
-    /// Another node may own some of the partitions while this one owns others.
-    divided: bool,
+/// A third of the session's time-out at most, or one lost heartbeat may end it.
+fn heartbeat(kafka: &config::Kafka) -> Duration {
+    Duration::from_millis(kafka.heartbeat_interval_ms.min(kafka.session_timeout_ms / 3))
 }
 
-impl Shared {
-    fn start(process: &mut Process) -> anyhow::Result<Self> {
-        let config = &process.parts.config;
-        let routes = Routes::default();
-        let (following, log) = (routes.clone(), process.parts.log.clone());
-        let topic = eventsourcing::routes::topic(&config.topics.prefix);
-        let shared = Self {
-            routes,
-            http: remote::client()?,
-            own_url: config.listen.own_url(),
-            divided: config.log == LogKind::Kafka,
-        };
-        let stop = process.supervisor.stop_of(Stage::Readers);
-        process.supervisor.spawn(Stage::Readers, "routes", async move {
-            tokio::select! {
-                () = stop.cancelled() => Ok(()),
-                Err(error) = following.follow(log, topic) => Err(error.into()),
-            }
-        });
-        Ok(shared)
-    }
+/// The way to the other nodes.
+fn start_routes(process: &mut Process) -> anyhow::Result<Peers> {
+    let config = &process.parts.config;
+    let routes = Routes::default();
+    let (following, log) = (routes.clone(), process.parts.log.clone());
+    let topic = eventsourcing::routes::topic(&config.topics.prefix);
+    let places = || Arc::new(Semaphore::new(config.owner.forwards_max));
+    let peers = Peers {
+        routes,
+        http: remote::client()?,
+        own_url: config.listen.own_url(),
+        divided: config.log == LogKind::Kafka,
+        commands: places(),
+        waits: places(),
+        limits: Limits {
+            command_timeout: Duration::from_millis(config.owner.command_timeout_ms),
+            route_wait: Duration::from_millis(config.owner.route_wait_ms),
+            route_waiters_max: config.owner.route_waiters_max,
+        },
+    };
+    let stop = process.supervisor.stop_of(Stage::Readers);
+    process.supervisor.spawn(Stage::Readers, "routes", async move {
+        tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            Err(error) = following.follow(log, topic) => Err(error.into()),
+        }
+    });
+    Ok(peers)
 }
 
 fn start<A: Aggregate<State: KeptState>>(
     process: &mut Process,
-    shared: &Shared,
+    peers: &Peers,
     assignment: Box<dyn Assignment>,
     service: &'static str,
 ) -> Arc<Forwarding<A>> {
@@ -143,7 +148,7 @@ fn start<A: Aggregate<State: KeptState>>(
         topic,
         partitions: config.topics.partitions,
         node: config.node.clone(),
-        url: shared.own_url.clone(),
+        url: peers.own_url.clone(),
         routes: Some(eventsourcing::routes::topic(&config.topics.prefix)),
         source: format!("/{}/{service}", config.topics.prefix),
         config: limits(owner::Config::default(), &config.owner),
@@ -154,21 +159,16 @@ fn start<A: Aggregate<State: KeptState>>(
     process
         .supervisor
         .spawn(Stage::Owners, service, async move { Ok(running.await??) });
-    Arc::new(Forwarding {
-        local,
-        routes: shared.routes.clone(),
-        own_url: shared.own_url.clone(),
-        http: shared.http.clone(),
-        divided: shared.divided,
-    })
+    Arc::new(Forwarding::new(local, peers.clone()))
 }
 
 /// Over the defaults and not in a literal: builds for tests have a field more.
-fn limits(mut limits: owner::Config, set: &crate::config::Owner) -> owner::Config {
+fn limits(mut limits: owner::Config, set: &config::Owner) -> owner::Config {
     limits.mailbox_commands_max = set.mailbox_commands_max;
     limits.batch_commands_max = set.batch_commands_max;
     limits.batch_bytes_max = set.batch_bytes_max;
     limits.command_timeout = Duration::from_millis(set.command_timeout_ms);
+    limits.handover_max = Duration::from_millis(set.handover_ms);
     limits.retry_pause = Duration::from_millis(set.retry_pause_ms);
     limits.waiters_max = set.waiters_max;
     limits.aggregates_max = set.aggregates_max;

@@ -98,6 +98,7 @@ impl Server {
             header_read_timeout: Duration::from_millis(http.header_read_timeout_ms),
             header_bytes_max: http.header_bytes_max,
             connections_max: http.connections_max,
+            linger: Duration::from_millis(self.config.shutdown.linger_ms),
             drain_timeout: Duration::from_millis(self.config.shutdown.drain_timeout_ms),
         };
         let readiness = Arc::new(readiness);

@@ -1,0 +1,135 @@
+//! A partition goes from one owner to the next: served until the fence, and by one of them at any time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use eventsourcing::assignment::{Assignment, AssignmentChange};
+use eventsourcing::clock::System;
+use eventsourcing::command::{Accepted, Context, Expected, Failure, Unavailable};
+use eventsourcing::contract::account::{Account, Command, Insufficient};
+use eventsourcing::dispatch::Dispatch;
+use eventsourcing::ids::{CommandId, Digest};
+use eventsourcing::owner::{self, Config, Service, Settings};
+use eventsourcing::simulated::{Faults, SimulatedLog};
+use eventsourcing::topic::Topic;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+const HANDOVER_MAX: Duration = Duration::from_secs(3);
+
+/// What the test says.
+struct Told(mpsc::UnboundedReceiver<AssignmentChange>);
+
+#[async_trait]
+impl Assignment for Told {
+    async fn next(&mut self) -> Option<AssignmentChange> {
+        self.0.recv().await
+    }
+}
+
+struct Node {
+    tell: mpsc::UnboundedSender<AssignmentChange>,
+    service: Service<Account>,
+}
+
+impl Node {
+    fn start(log: &SimulatedLog, topic: &Topic) -> Self {
+        let settings = Settings {
+            log: Arc::new(log.clone()),
+            environment: Arc::new(System),
+            topic: topic.clone(),
+            partitions: 1,
+            node: "test".to_owned(),
+            url: "http://127.0.0.1:0".to_owned(),
+            routes: None,
+            source: "/test".to_owned(),
+            config: Config {
+                handover_max: HANDOVER_MAX,
+                ..Config::default()
+            },
+        };
+        let (tell, told) = mpsc::unbounded_channel();
+        let (service, _running) =
+            owner::spawn(settings, None, Box::new(Told(told)), CancellationToken::new());
+        Self { tell, service }
+    }
+
+    async fn serves(&self, now: bool) {
+        let mut status = self.service.status();
+        status
+            .wait_for(|status| (status.serving == 1) == now)
+            .await
+            .expect("runs");
+    }
+
+    async fn deposit(&self, key: &str) -> Result<Accepted, Failure<Insufficient>> {
+        let context = Context {
+            id: CommandId::of_key("test", key),
+            digest: Digest::of(&[key.as_bytes()]),
+            expected: Expected::Any,
+            correlation: key.into(),
+            causation: None,
+            actor: "tester".into(),
+            traceparent: None,
+        };
+        let account = "a".parse().expect("an id");
+        self.service.execute(account, Command::Deposit(1), context).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_is_served_until_the_next_owner_fences() {
+    let (log, topic) = (
+        SimulatedLog::new(3, 1, Faults::NONE),
+        Topic::events("handover", "accounts"),
+    );
+    let at = || topic.partition(0);
+    let (old, new) = (Node::start(&log, &topic), Node::start(&log, &topic));
+    old.tell.send(AssignmentChange::Assigned(at())).expect("listens");
+    old.serves(true).await;
+    old.deposit("1").await.expect("accepted");
+
+    old.tell.send(AssignmentChange::Revoked(at())).expect("listens");
+    tokio::time::sleep(HANDOVER_MAX / 2).await;
+    old.deposit("2").await.expect("nobody else is there yet");
+
+    new.tell.send(AssignmentChange::Assigned(at())).expect("listens");
+    new.serves(true).await;
+    let void = old.deposit("3").await;
+    let deposed = Err(Failure::NotAttempted {
+        reason: Unavailable::Deposed,
+        retry_after: Duration::from_secs(1),
+    });
+    assert_eq!(void, deposed, "the fence has decided");
+    let again = new.deposit("3").await.expect("accepted");
+    assert_eq!((again.sequence.0, again.replayed), (3, false));
+    // The old owner does not fight for it, whatever time goes by.
+    old.serves(false).await;
+    tokio::time::sleep(HANDOVER_MAX * 2).await;
+    assert!(!old.service.serves(&at()));
+    new.deposit("4").await.expect("still its own");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_nobody_takes_is_let_go_in_time() {
+    let (log, topic) = (
+        SimulatedLog::new(4, 1, Faults::NONE),
+        Topic::events("handover", "accounts"),
+    );
+    let node = Node::start(&log, &topic);
+    let at = || topic.partition(0);
+    node.tell.send(AssignmentChange::Assigned(at())).expect("listens");
+    node.serves(true).await;
+    let revoked = tokio::time::Instant::now();
+    node.tell.send(AssignmentChange::Revoked(at())).expect("listens");
+    node.serves(false).await;
+    assert_eq!(revoked.elapsed(), HANDOVER_MAX);
+    // A partition that was lost is let go at once.
+    node.tell.send(AssignmentChange::Assigned(at())).expect("listens");
+    node.serves(true).await;
+    let lost = tokio::time::Instant::now();
+    node.tell.send(AssignmentChange::Lost(at())).expect("listens");
+    node.serves(false).await;
+    assert_eq!(lost.elapsed(), Duration::ZERO);
+}
