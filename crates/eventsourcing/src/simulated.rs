@@ -126,6 +126,18 @@ impl SimulatedLog {
         self.state().records.get(of).cloned().unwrap_or_default()
     }
 
+    /// The records of the partition in this range of offsets.
+    pub fn stretch(&self, of: &TopicPartition, range: std::ops::Range<Offset>) -> Vec<Stored> {
+        let state = self.state();
+        let records = state.records.get(of).map_or(&[][..], Vec::as_slice);
+        let index = |offset: Offset| {
+            usize::try_from(offset.0)
+                .expect("offsets in memory fit")
+                .min(records.len())
+        };
+        records[index(range.start)..index(range.end)].to_vec()
+    }
+
     /// How many records the partition has so far.
     pub fn len(&self, of: &TopicPartition) -> u64 {
         self.state()

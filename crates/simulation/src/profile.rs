@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use eventsourcing::owner::Config;
-use eventsourcing::simulated::{Faults, StoreFaults, TableFaults};
+use eventsourcing::simulated::TableFaults;
+use eventsourcing::simulated::{Faults, StoreFaults};
 use rand::Rng;
 use rand::rngs::StdRng;
 
@@ -76,10 +77,7 @@ impl Profile {
             delay_ms_max: 20,
         };
         let table = TableFaults {
-            store: StoreFaults {
-                unavailable: rate(0.06),
-                ..store
-            },
+            store,
             replaced: rate(0.03),
             absent: rate(0.06),
         };
