@@ -33,6 +33,7 @@ pub trait Dispatch<A: Aggregate>: Send + Sync + 'static {
             .await
             .unwrap_or(Err(Failure::Unknown))
     }
+
     /// The same for a command that was sent before and may have been accepted. Whoever remembers it answers as then;
     /// whoever may have forgotten it must not decide it anew, and says that the outcome is not known.
     async fn repeat_within(

@@ -51,4 +51,15 @@ impl Dispatch<Account> for Routed {
         self.life.gate().await;
         outcome
     }
+
+    /// Nodes do not send a hop again here; the process repeats its commands as any client does.
+    async fn repeat_within(
+        &self,
+        _: AggregateId,
+        _: Command,
+        _: Context,
+        _: Duration,
+    ) -> Result<Accepted, Failure<Insufficient>> {
+        Err(Failure::Unknown)
+    }
 }
