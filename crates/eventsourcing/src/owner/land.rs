@@ -4,7 +4,7 @@ use std::mem;
 
 use crate::aggregate::Aggregate;
 use crate::command::Unavailable;
-use crate::ids::Offset;
+use crate::ids::{Epoch, Offset};
 use crate::log::Appended;
 
 use super::batch::Batch;
@@ -102,8 +102,9 @@ impl<A: Aggregate> Partition<A> {
         let old = self.term;
         self.signals.serving(false);
         let ours = self.fence(&mut found).await?;
-        // Any valid fence after the batch closes its term, ours or not.
-        let closed = self.book.rule.current() != old;
+        // Any valid fence after the batch closes its term, ours or not. A book that has to begin again has read
+        // none, and knows nothing of the batch.
+        let closed = self.book.rule.epoch() > old.map_or(Epoch(0), |term| term.epoch);
         self.part(batch, closed, &found, Unavailable::NoOwner, deciding);
         self.wake_all();
         if ours {
