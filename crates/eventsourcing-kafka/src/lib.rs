@@ -11,6 +11,6 @@ mod log;
 mod producer;
 mod reader;
 
-pub use admin::{Finding, Flush, Severity, TopicSettings, check_topics, create_topics};
+pub use admin::{Finding, Flush, Keeps, Severity, TopicSettings, check_topics, create_topics};
 pub use group::{GroupAssignment, GroupConfig, join};
 pub use log::{Config, KafkaLog};

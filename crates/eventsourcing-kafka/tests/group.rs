@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use eventsourcing::assignment::{Assignment, AssignmentChange};
 use eventsourcing::topic::{Topic, TopicPartition};
-use eventsourcing_kafka::{Flush, GroupAssignment, GroupConfig, TopicSettings, create_topics, join};
+use eventsourcing_kafka::{Flush, GroupAssignment, GroupConfig, Keeps, TopicSettings, create_topics, join};
 
 const PARTITIONS: u32 = 4;
 /// A rebalance of a small group on a busy machine.
@@ -32,6 +32,7 @@ impl Shop {
             partitions: PARTITIONS,
             replication: 1,
             flush: Flush::PageCache,
+            keeps: Keeps::Everything,
         };
         create_topics(&broker.brokers, &topics, &settings)
             .await

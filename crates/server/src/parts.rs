@@ -97,14 +97,16 @@ impl Parts {
                 );
             }
         }
-        let broken: Vec<String> = parts
+        let (errors, warnings): (Vec<_>, Vec<_>) = parts
             .topics
             .check(prefix)
             .await?
             .into_iter()
-            .filter(|f| f.error)
-            .map(|f| f.to_string())
-            .collect();
+            .partition(|finding| finding.error);
+        for finding in warnings {
+            tracing::warn!("{finding}");
+        }
+        let broken: Vec<String> = errors.iter().map(ToString::to_string).collect();
         if !broken.is_empty() {
             bail!(
                 "the log breaks a promise (see `daybook doctor`):\n{}",
