@@ -45,7 +45,7 @@ impl Shop {
 
     fn join(&self) -> Node {
         Node {
-            assignments: join(&self.config, &self.topics).expect("joins"),
+            assignments: join(&self.config, &self.topics).expect("joins").assignments,
             owned: BTreeSet::new(),
         }
     }
@@ -117,4 +117,24 @@ async fn nodes_share_out_the_partitions_and_take_over_from_one_that_leaves() {
         "{:?}",
         leaving.elapsed()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_time_out_that_the_broker_does_not_allow_is_said() {
+    let mut shop = Shop::open().await;
+    // The test's broker allows a second at least, as few brokers do.
+    shop.config.session_timeout = Duration::from_millis(500);
+    shop.config.heartbeat_interval = Duration::from_millis(100);
+    let joined = join(&shop.config, &shop.topics).expect("connects in the background");
+    let refusal = tokio::time::timeout(BOUND, joined.refusal.comes())
+        .await
+        .expect("is said");
+    let line = refusal.to_string();
+    for part in [
+        "500 ms",
+        "kafka.session_timeout_ms",
+        "group.min.session.timeout.ms",
+    ] {
+        assert!(line.contains(part), "{line}");
+    }
 }

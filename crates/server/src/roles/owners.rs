@@ -59,7 +59,17 @@ impl Owners {
                     ..GroupConfig::new(&config.kafka.brokers, group)
                 };
                 let joined = eventsourcing_kafka::join(&group, &topics)?;
+                let stop = process.supervisor.stop_of(Stage::Owners);
+                process
+                    .supervisor
+                    .spawn(Stage::Owners, "group of owners", async move {
+                        tokio::select! {
+                            () = stop.cancelled() => Ok(()),
+                            refusal = joined.refusal.comes() => Err(refusal.into()),
+                        }
+                    });
                 joined
+                    .assignments
                     .into_iter()
                     .map(|of| Box::new(of) as Box<dyn Assignment>)
                     .collect()
