@@ -5,18 +5,21 @@
 //! equal the source, so a copy that was killed goes on where it ended, and a target that holds anything else
 //! is refused. What was copied is read back and compared record by record; the hash is of what was read back.
 
+mod range;
+
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::ids::Offset;
-use crate::log::{Appended, Bounds, Log, LogError, Reader};
+use crate::log::{Appended, Bounds, Log, LogError};
 use crate::record::{Record, Stored};
 use crate::topic::TopicPartition;
+use range::{Range, bounds};
 
-/// Records read at once.
-const READ_RECORDS_MAX: usize = 1_000;
+/// Records between two words about the progress.
+const TOLD_EVERY: u64 = 1_000;
 /// How long a batch of unknown outcome may take to arrive before the copy gives up.
 const ARRIVAL_MAX: Duration = Duration::from_mins(1);
 const ARRIVAL_PAUSE: Duration = Duration::from_millis(100);
@@ -44,10 +47,10 @@ impl Default for Config {
 pub enum CopyError {
     /// The source cannot be read.
     #[error("the source: {0}")]
-    Source(#[source] LogError),
+    Source(LogError),
     /// The target cannot be read.
     #[error("the target: {0}")]
-    Target(#[source] LogError),
+    Target(LogError),
     /// Offsets of the target begin at 0, and the source no longer does.
     #[error(
         "{at} begins at offset {start} in the source: what lay before it is gone, and offsets cannot be kept"
@@ -121,14 +124,14 @@ impl PartitionCopy {
         at: &TopicPartition,
         progress: &dyn Progress,
     ) -> Result<Self, CopyError> {
-        let Bounds { start, end: from } = source.bounds(at).await.map_err(CopyError::Source)?;
+        let Bounds { start, end: from } = bounds(source, at).await.map_err(CopyError::Source)?;
         if start != Offset(0) {
             return Err(CopyError::Cut {
                 at: at.clone(),
                 start,
             });
         }
-        let there = target.bounds(at).await.map_err(CopyError::Target)?;
+        let there = bounds(target, at).await.map_err(CopyError::Target)?;
         let differs = |offset, what| CopyError::Differs {
             at: at.clone(),
             offset,
@@ -174,13 +177,11 @@ impl PartitionCopy {
         config: Config,
         progress: &dyn Progress,
     ) -> Result<u64, CopyError> {
-        let Bounds { end, .. } = source.bounds(&self.at).await.map_err(CopyError::Source)?;
+        let Bounds { end, .. } = bounds(source, &self.at).await.map_err(CopyError::Source)?;
         let from = self.end;
-        if end > from {
-            self.copy(source, target, end, config, progress).await?;
-            self.compare(source, target, end, progress).await?;
-        }
-        Ok(end.0.saturating_sub(from.0))
+        self.copy(source, target, end, config, progress).await?;
+        self.compare(source, target, self.end, progress).await?;
+        Ok(self.end.0 - from.0)
     }
 
     async fn copy(
@@ -191,9 +192,7 @@ impl PartitionCopy {
         config: Config,
         progress: &dyn Progress,
     ) -> Result<(), CopyError> {
-        let mut range = Range::open(source, &self.at, self.end, to)
-            .await
-            .map_err(CopyError::Source)?;
+        let mut range = Range::of(source, self.at.clone(), self.end, to);
         let mut batch = Vec::new();
         let mut bytes = 0;
         while let Some(stored) = range.next().await.map_err(CopyError::Source)? {
@@ -280,12 +279,8 @@ impl PartitionCopy {
         progress: &dyn Progress,
     ) -> Result<(), CopyError> {
         let from = self.compared;
-        let mut left = Range::open(source, &self.at, from, to)
-            .await
-            .map_err(CopyError::Source)?;
-        let mut right = Range::open(target, &self.at, from, to)
-            .await
-            .map_err(CopyError::Target)?;
+        let mut left = Range::of(source, self.at.clone(), from, to);
+        let mut right = Range::of(target, self.at.clone(), from, to);
         let (mut records, mut bytes) = (0, 0);
         while let Some(original) = left.next().await.map_err(CopyError::Source)? {
             let copied = right.next().await.map_err(CopyError::Target)?;
@@ -300,7 +295,7 @@ impl PartitionCopy {
             self.compared = original.offset.next();
             records += 1;
             bytes += original.record.size() as u64;
-            if records == READ_RECORDS_MAX as u64 {
+            if records == TOLD_EVERY {
                 progress.compared(records, bytes);
                 (records, bytes) = (0, 0);
             }
@@ -342,45 +337,6 @@ fn add(hash: &mut Sha256, record: &Record) {
     for (name, value) in &record.headers {
         part(name.as_bytes());
         part(value);
-    }
-}
-
-/// The records of one partition from one offset to another.
-struct Range {
-    reader: Option<Box<dyn Reader>>,
-    waiting: std::collections::VecDeque<Stored>,
-    next: Offset,
-    to: Offset,
-}
-
-impl Range {
-    async fn open(log: &dyn Log, at: &TopicPartition, from: Offset, to: Offset) -> Result<Self, LogError> {
-        let reader = if from < to {
-            Some(log.reader(vec![(at.clone(), from)]).await?)
-        } else {
-            None
-        };
-        Ok(Self {
-            reader,
-            waiting: std::collections::VecDeque::new(),
-            next: from,
-            to,
-        })
-    }
-
-    async fn next(&mut self) -> Result<Option<Stored>, LogError> {
-        let Some(reader) = &mut self.reader else {
-            return Ok(None);
-        };
-        if self.next >= self.to {
-            return Ok(None);
-        }
-        if self.waiting.is_empty() {
-            self.waiting.extend(reader.next(READ_RECORDS_MAX).await?);
-        }
-        let stored = self.waiting.pop_front().filter(|stored| stored.offset < self.to);
-        self.next = stored.as_ref().map_or(self.to, |stored| stored.offset.next());
-        Ok(stored)
     }
 }
 

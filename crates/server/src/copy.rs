@@ -54,10 +54,22 @@ pub async fn run(parts: &Parts, from: LogKind, to: LogKind, goal: Goal) -> anyho
         done = copy(parts, goal) => done.map(|()| ExitCode::SUCCESS),
         interrupted = tokio::signal::ctrl_c() => {
             interrupted.context("Ctrl-C")?;
-            eprintln!("interrupted; what is copied stays, the source was not changed. Run the same command to go on.");
+            eprintln!("interrupted; {}", where_it_stands(parts).await?);
             Ok(ExitCode::from(130))
         }
     }
+}
+
+async fn where_it_stands(parts: &Parts) -> anyhow::Result<&'static str> {
+    Ok(match moves::home(&parts.pool, &parts.all_topics()).await? {
+        Home::Here { .. } => {
+            "what is copied stays, the source was not changed. Run the same command to go on"
+        }
+        Home::Sealed { .. } => {
+            "the source is SEALED: the shop is closed until `--switch` has ended well. Run it again"
+        }
+        Home::Moved { .. } => "the switch is done: start with --log kafka",
+    })
 }
 
 async fn copy(parts: &Parts, goal: Goal) -> anyhow::Result<()> {
@@ -170,7 +182,12 @@ impl<'a> Copy<'a> {
             .await
             .context("sealing the log")?;
         self.bar.say("sealed: nothing more is taken in by the old log");
-        while self.pass().await? > 0 {}
+        self.pass().await?;
+        if self.pass().await? > 0 {
+            bail!(
+                "the sealed log still grows: something has taken the seal (a check on daybook_log.records) away"
+            );
+        }
         moves::complete(&self.parts.pool, &topics).await?;
         Ok(())
     }

@@ -137,9 +137,15 @@ async fn a_copy_that_is_killed_at_any_point_ends_equal_or_refused() {
             ack_lost: 0.1,
             late: 0.05,
             split: 0.2,
+            unavailable: 0.05,
             delay_ms_max: 20,
             ..Faults::NONE
         };
+        let away = Faults {
+            unavailable: 0.05,
+            ..Faults::NONE
+        };
+        source.set_faults(away);
         let target = SimulatedLog::new(seed, 1, faults);
         let ended = loop {
             let life = Duration::from_millis(random.random_range(0..800));

@@ -13,7 +13,7 @@ use crate::config::LogKind;
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Refuses to start on a log that is no longer, or not yet, the shop's.
-pub(super) async fn check(parts: &Parts) -> anyhow::Result<()> {
+pub async fn check(parts: &Parts) -> anyhow::Result<()> {
     let home = moves::home(&parts.pool, &parts.all_topics()).await?;
     match (parts.config.log, home) {
         (LogKind::Postgres, Home::Here { .. })
