@@ -5,6 +5,7 @@
 //! equal the source, so a copy that was killed goes on where it ended, and a target that holds anything else
 //! is refused. What was copied is read back and compared record by record; the hash is of what was read back.
 
+mod close;
 mod range;
 
 use std::time::Duration;
@@ -12,10 +13,14 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+use crate::codec::parse;
 use crate::ids::Offset;
 use crate::log::{Appended, Bounds, Log, LogError};
 use crate::record::{Record, Stored};
+use crate::rule::Rule;
 use crate::topic::TopicPartition;
+pub use close::NODE;
+pub use range::patiently;
 use range::{Range, bounds};
 
 /// Records between two words about the progress.
@@ -114,6 +119,9 @@ pub struct PartitionCopy {
     /// Up to where both were compared.
     compared: Offset,
     hash: Sha256,
+    rule: Rule,
+    /// Whether the fence lies behind it that ends the copying.
+    closed: bool,
 }
 
 impl PartitionCopy {
@@ -132,26 +140,30 @@ impl PartitionCopy {
             });
         }
         let there = bounds(target, at).await.map_err(CopyError::Target)?;
-        let differs = |offset, what| CopyError::Differs {
-            at: at.clone(),
-            offset,
-            what,
-        };
-        if there.start != Offset(0) {
-            return Err(differs(Offset(0), "the target no longer has it"));
-        }
         let mut copy = Self {
             at: at.clone(),
-            end: there.end,
+            end: from.min(there.end),
             compared: Offset(0),
             hash: Sha256::new(),
+            rule: Rule::default(),
+            closed: false,
         };
-        copy.compare(source, target, from.min(there.end), progress)
-            .await?;
+        if there.start != Offset(0) {
+            return Err(copy.differs(Offset(0), "the target no longer has it"));
+        }
+        copy.compare(source, target, copy.end, progress).await?;
         if there.end > from {
-            return Err(differs(from, "the source has nothing there"));
+            copy.look_behind(target, from).await?;
         }
         Ok(copy)
+    }
+
+    fn differs(&self, offset: Offset, what: &'static str) -> CopyError {
+        CopyError::Differs {
+            at: self.at.clone(),
+            offset,
+            what,
+        }
     }
 
     /// The partition.
@@ -179,6 +191,9 @@ impl PartitionCopy {
     ) -> Result<u64, CopyError> {
         let Bounds { end, .. } = bounds(source, &self.at).await.map_err(CopyError::Source)?;
         let from = self.end;
+        if self.closed && end > from {
+            return Err(self.differs(from, "the copy was closed, but the source went on"));
+        }
         self.copy(source, target, end, config, progress).await?;
         self.compare(source, target, self.end, progress).await?;
         Ok(self.end.0 - from.0)
@@ -285,13 +300,13 @@ impl PartitionCopy {
         while let Some(original) = left.next().await.map_err(CopyError::Source)? {
             let copied = right.next().await.map_err(CopyError::Target)?;
             if let Some(what) = difference(&original, copied.as_ref()) {
-                return Err(CopyError::Differs {
-                    at: self.at.clone(),
-                    offset: original.offset,
-                    what,
-                });
+                return Err(self.differs(original.offset, what));
             }
             add(&mut self.hash, &original.record);
+            // What cannot be read counts for nobody.
+            if let Ok(parsed) = parse(&original) {
+                self.rule.judge(parsed.claim());
+            }
             self.compared = original.offset.next();
             records += 1;
             bytes += original.record.size() as u64;

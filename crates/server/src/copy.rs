@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use eventsourcing::copy::{Config as Limits, CopyError, PartitionCopy};
+use eventsourcing::copy::{Config as Limits, CopyError, PartitionCopy, patiently};
 use eventsourcing_postgres::log::moves::{self, CopyLock, Home};
 use futures::{StreamExt, TryStreamExt};
 
@@ -74,10 +74,12 @@ async fn where_it_stands(parts: &Parts) -> anyhow::Result<&'static str> {
 
 async fn copy(parts: &Parts, goal: Goal) -> anyhow::Result<()> {
     let prefix = &parts.config.topics.prefix;
-    let _lock = CopyLock::take(&parts.pool, prefix)
+    let _lock = patiently(async || CopyLock::take(&parts.pool, prefix).await)
         .await?
         .context("another copy of this log is running; end it first")?;
-    if let Home::Moved { to, since } = moves::home(&parts.pool, &parts.all_topics()).await? {
+    let topics = parts.all_topics();
+    let home = patiently(async || moves::home(&parts.pool, &topics).await).await?;
+    if let Home::Moved { to, since } = home {
         println!("nothing to copy: the log moved to {to} on {since}; start with --log kafka");
         return Ok(());
     }
@@ -106,7 +108,7 @@ impl<'a> Copy<'a> {
     async fn open(parts: &'a Parts) -> anyhow::Result<Self> {
         let (prefix, wanted) = (&parts.config.topics.prefix, parts.config.topics.partitions);
         for topic in parts.all_topics() {
-            let found = parts.log.partitions(&topic).await?;
+            let found = patiently(async || parts.log.partitions(&topic).await).await?;
             if found != wanted {
                 bail!(
                     "topic {topic} has {found} partitions, but topics.partitions is {wanted}: set it to {found}"
@@ -188,7 +190,11 @@ impl<'a> Copy<'a> {
                 "the sealed log still grows: something has taken the seal (a check on daybook_log.records) away"
             );
         }
-        moves::complete(&self.parts.pool, &topics).await?;
+        let target = self.target.log();
+        for copy in &mut self.partitions {
+            copy.close(&*target, &*self.parts.environment).await?;
+        }
+        patiently(async || moves::complete(&self.parts.pool, &topics).await).await?;
         Ok(())
     }
 
@@ -210,7 +216,7 @@ impl<'a> Copy<'a> {
 async fn total(parts: &Parts, places: &[eventsourcing::topic::TopicPartition]) -> anyhow::Result<u64> {
     let mut total = 0;
     for at in places {
-        total += parts.log.bounds(at).await?.end.0;
+        total += patiently(async || parts.log.bounds(at).await).await?.end.0;
     }
     Ok(total)
 }

@@ -16,15 +16,19 @@ const AWAY_PAUSE: Duration = Duration::from_millis(200);
 /// Records read at once.
 const READ_RECORDS_MAX: usize = 1_000;
 
-/// A question that is asked again while the log is away.
-pub(super) async fn bounds(log: &dyn Log, at: &TopicPartition) -> Result<Bounds, LogError> {
+/// Asks again while the log is away, for about a minute.
+pub async fn patiently<T>(mut ask: impl AsyncFnMut() -> Result<T, LogError>) -> Result<T, LogError> {
     let mut patience = Patience::default();
     loop {
-        match log.bounds(at).await {
+        match ask().await {
             Err(LogError::Unavailable(reason)) => patience.wait(reason).await?,
             answer => return answer,
         }
     }
+}
+
+pub(super) async fn bounds(log: &dyn Log, at: &TopicPartition) -> Result<Bounds, LogError> {
+    patiently(async || log.bounds(at).await).await
 }
 
 /// How long a log has been away.

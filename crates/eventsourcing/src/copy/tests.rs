@@ -5,6 +5,9 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use super::*;
+use crate::clock::{Environment, System};
+use crate::codec::{Fence, Parsed, encode_fence};
+use crate::ids::OwnerId;
 use crate::simulated::{Faults, SimulatedLog};
 use crate::topic::Topic;
 
@@ -168,4 +171,60 @@ async fn a_copy_that_is_killed_at_any_point_ends_equal_or_refused() {
         }
     }
     assert!(done > 300, "{done} done, {refused} refused");
+}
+
+/// An event as an owner of the shop writes it, in the first epoch.
+fn fence(environment: &dyn Environment) -> (OwnerId, Record) {
+    let owner = OwnerId(environment.fresh());
+    let fence = Fence {
+        epoch: Rule::default().epoch().next(),
+        owner,
+        node: "shop".to_owned(),
+        url: String::new(),
+    };
+    (
+        owner,
+        encode_fence(&Bytes::from_static(b"/shop"), &fence, environment.now()),
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_copy_ends_with_a_fence_and_can_be_taken_up_again() {
+    let (source, target) = (filled([]).await, filled([]).await);
+    let (owner, fence) = fence(&System);
+    source.append(&at(), vec![fence]).await;
+    let mut running = copy(&source, &target).await.expect("copies");
+    running.close(&target, &System).await.expect("closes");
+    running.close(&target, &System).await.expect("is closed");
+    let last = target.records(&at()).pop().expect("a fence");
+    let Ok(Parsed::Fence(last)) = parse(&last) else {
+        panic!("{last:?}");
+    };
+    assert_eq!(
+        (last.epoch, last.node.as_str()),
+        (running.rule.epoch().next(), NODE)
+    );
+    assert_ne!(last.owner, owner);
+    assert_eq!(target.len(&at()), 2);
+    // A run that was killed before it could say so is taken up, and changes nothing.
+    let mut again = copy(&source, &target).await.expect("is taken up");
+    assert_eq!((again.end(), again.hash()), (running.end(), running.hash()));
+    again.close(&target, &System).await.expect("is closed");
+    assert_eq!(target.len(&at()), 2);
+    // But not when the source went on.
+    source.append(&at(), vec![record(1)]).await;
+    let refused = copy(&source, &target).await.map(|copy| copy.end());
+    assert!(matches!(&refused, Err(CopyError::Differs { .. })), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_came_before_the_closing_fence_is_noticed() {
+    let (source, target) = (filled(0..3).await, filled([]).await);
+    let mut running = copy(&source, &target).await.expect("copies");
+    target.append(&at(), vec![record(2)]).await;
+    let refused = running.close(&target, &System).await;
+    assert!(
+        matches!(refused, Err(CopyError::Intruder { found: Offset(4), .. })),
+        "{refused:?}"
+    );
 }
