@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use eventsourcing::log::Log;
 use eventsourcing::topic::Topic;
-use eventsourcing_kafka::{Flush, KafkaLog, TopicSettings};
+use eventsourcing_kafka::{Flush, KafkaLog, Keeps, TopicSettings};
 use eventsourcing_postgres::log::PostgresLog;
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpStream;
@@ -129,6 +129,7 @@ impl Grounds {
         let broker = tokio::task::spawn_blocking(testkit::kafka).await?;
         let topic = Topic::events(&format!("{}-{name}", broker.prefix), "orders");
         let settings = TopicSettings {
+            keeps: Keeps::Everything,
             partitions: self.partitions,
             replication: 1,
             flush: durability.flush(),

@@ -3,6 +3,7 @@
 
 mod away;
 mod bad_input;
+mod copy;
 mod house;
 mod idempotency;
 mod import;

@@ -128,6 +128,37 @@ async fn an_owner_that_was_frozen_wakes_up_and_writes_nothing_twice() {
     sums_are(&second, 3).await;
 }
 
+/// Else it would wait for its partitions for ever, without a word.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_session_the_broker_refuses_says_so_and_ends() {
+    let database = testkit::postgres().await;
+    let broker = tokio::task::spawn_blocking(testkit::kafka)
+        .await
+        .expect("a broker");
+    let directory = testkit::directory().expect("a directory");
+    let node = tokio::process::Command::new(testkit::daybook_binary().expect("built"))
+        .args(["up", "--dev", "--log", "kafka"])
+        .args(["--commands", "127.0.0.1:0", "--queries", "127.0.0.1:0"])
+        .env("DATABASE_URL", &database.url)
+        .env("KAFKA_BROKERS", &broker.brokers)
+        .env("DAYBOOK_TOPICS_PREFIX", &broker.prefix)
+        // The test's broker wants a second at least.
+        .env("DAYBOOK_KAFKA_SESSION_TIMEOUT_MS", "500")
+        .current_dir(directory.path())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(TAKEOVER_MAX, node)
+        .await
+        .expect("it ends by itself")
+        .expect("starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success(), "{said}");
+    assert!(
+        said.contains("error: group of owners: the broker does not allow a session time-out of 500 ms: set kafka.session_timeout_ms"),
+        "{said}"
+    );
+}
+
 fn directories() -> (tempfile::TempDir, tempfile::TempDir) {
     let directory = || testkit::directory().expect("a directory");
     (directory(), directory())

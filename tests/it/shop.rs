@@ -1,5 +1,6 @@
 //! A running shop and what its clients do.
 
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub(crate) struct Shop {
     client: Client,
     /// Where the newest product was published: orders name it, so that the price list has it.
     published: Mutex<String>,
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Shop {
@@ -33,7 +34,6 @@ impl Shop {
 
     /// With these settings besides, as environment variables.
     pub(crate) async fn open_with(log: Log, settings: &[(&str, &str)]) -> Self {
-        let directory = testkit::directory().expect("a directory");
         let database_url = testkit::postgres().await.url;
         let mut arguments = vec!["up".to_owned(), "--dev".to_owned()];
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -47,12 +47,35 @@ impl Shop {
             environment.push(("KAFKA_BROKERS".to_owned(), broker.brokers));
             environment.push(("DAYBOOK_TOPICS_PREFIX".to_owned(), broker.prefix));
         }
-        let texts: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let pairs: Vec<(&str, &str)> = environment
-            .iter()
-            .map(|(a, b)| (a.as_str(), b.as_str()))
-            .collect();
-        let process = Daybook::start(directory.path(), &texts, &pairs).await;
+        Self::start(database_url, arguments, environment).await
+    }
+
+    /// A shop on the PostgreSQL log that knows where Kafka is, for the day it outgrows the other.
+    pub(crate) async fn open_before_kafka() -> Self {
+        let database_url = testkit::postgres().await.url;
+        let broker = tokio::task::spawn_blocking(testkit::kafka)
+            .await
+            .expect("a broker");
+        let environment = [
+            ("DATABASE_URL", database_url.clone()),
+            ("KAFKA_BROKERS", broker.brokers),
+            ("DAYBOOK_TOPICS_PREFIX", broker.prefix),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value));
+        let arguments = ["up", "--dev"].map(str::to_owned);
+        Self::start(database_url, arguments.to_vec(), environment.to_vec()).await
+    }
+
+    /// The same shop on Kafka from now on: another process, other addresses.
+    pub(crate) async fn start_on_kafka(&mut self) {
+        self.arguments.extend(["--log", "kafka"].map(str::to_owned));
+        self.directory = testkit::directory().expect("a directory");
+        self.process = launch(self.directory.path(), &self.arguments, &self.environment).await;
+    }
+
+    async fn start(database_url: String, arguments: Vec<String>, environment: Vec<(String, String)>) -> Self {
+        let directory = testkit::directory().expect("a directory");
+        let process = launch(directory.path(), &arguments, &environment).await;
         let client = Client::builder()
             .timeout(Duration::from_secs(30))
             .build()
@@ -64,7 +87,7 @@ impl Shop {
             environment,
             client,
             published: Mutex::default(),
-            _directory: directory,
+            directory,
         }
     }
 
@@ -225,6 +248,15 @@ impl Shop {
         })
         .await
     }
+}
+
+async fn launch(directory: &Path, arguments: &[String], environment: &[(String, String)]) -> Daybook {
+    let texts: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let pairs: Vec<(&str, &str)> = environment
+        .iter()
+        .map(|(a, b)| (a.as_str(), b.as_str()))
+        .collect();
+    Daybook::start(directory, &texts, &pairs).await
 }
 
 /// An answer, read.

@@ -11,6 +11,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use crate::complaints::Plain;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Of the setting that says what is deleted.
+const CLEANUP: &str = "cleanup.policy";
 const APPEARS_POLL: Duration = Duration::from_millis(20);
 
 /// How a topic is to be.
@@ -23,6 +25,17 @@ pub struct TopicSettings {
     /// Whether the broker flushes each batch to disk before it acknowledges (`flush.messages=1`);
     /// without it a single broker's acknowledgement means its page cache.
     pub flush: Flush,
+    /// What of it must stay.
+    pub keeps: Keeps,
+}
+
+/// What a topic keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keeps {
+    /// Every record, for ever: a log of events.
+    Everything,
+    /// The newest record of each key: the topic of routes.
+    Newest,
 }
 
 /// What an acknowledgement of a single broker means.
@@ -59,14 +72,19 @@ pub struct Finding {
 /// The settings a topic must have, beside its partitions.
 fn pinned(settings: &TopicSettings) -> Vec<(&'static str, String)> {
     let in_sync = if settings.replication >= 3 { 2 } else { 1 };
-    let mut pinned = vec![
-        ("cleanup.policy", "delete".to_owned()),
-        ("retention.ms", "-1".to_owned()),
-        ("retention.bytes", "-1".to_owned()),
+    let mut pinned = match settings.keeps {
+        Keeps::Everything => vec![
+            (CLEANUP, "delete".to_owned()),
+            ("retention.ms", "-1".to_owned()),
+            ("retention.bytes", "-1".to_owned()),
+        ],
+        Keeps::Newest => vec![(CLEANUP, "compact".to_owned())],
+    };
+    pinned.extend([
         ("message.timestamp.type", "CreateTime".to_owned()),
         ("min.insync.replicas", in_sync.to_string()),
         ("unclean.leader.election.enable", "false".to_owned()),
-    ];
+    ]);
     if settings.flush == Flush::EachBatch {
         pinned.push(("flush.messages", "1".to_owned()));
     }
@@ -171,7 +189,7 @@ fn deviations(topic: &Topic, entries: &[ConfigEntry], settings: &TopicSettings) 
     let deviates = |(name, wanted): &(&str, String)| {
         let found = found(name)?;
         (found != *wanted).then(|| Finding {
-            severity: if *name == "flush.messages" { Severity::Warning } else { Severity::Error },
+            severity: severity(name, settings.keeps),
             topic: topic.clone(),
             what: format!("{name} is {found}, it must be {wanted}"),
             mend: format!(
@@ -180,6 +198,15 @@ fn deviations(topic: &Topic, entries: &[ConfigEntry], settings: &TopicSettings) 
         })
     };
     pinned.iter().filter_map(deviates).collect()
+}
+
+/// Routes that pile up are a nuisance, and so is a flush that is missed; all else breaks a promise.
+fn severity(name: &str, keeps: Keeps) -> Severity {
+    match keeps {
+        Keeps::Newest if name == CLEANUP => Severity::Warning,
+        Keeps::Newest | Keeps::Everything if name == "flush.messages" => Severity::Warning,
+        Keeps::Newest | Keeps::Everything => Severity::Error,
+    }
 }
 
 fn missing(topic: &Topic) -> Finding {

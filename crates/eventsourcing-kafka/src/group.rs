@@ -10,12 +10,13 @@ use async_trait::async_trait;
 use eventsourcing::assignment::{Assignment, AssignmentChange};
 use eventsourcing::log::LogError;
 use eventsourcing::topic::{Topic, TopicPartition};
-use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
-use rdkafka::error::KafkaError;
-use tokio::sync::mpsc;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::complaints;
 
@@ -24,6 +25,8 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// How long giving the partitions back may take; the client goes on by itself then.
 const LEAVE_MAX: Duration = Duration::from_secs(1);
+/// What complaints are about.
+const ABOUT: &str = "the consumer group";
 
 /// How to be a member.
 #[derive(Clone, Debug)]
@@ -59,6 +62,28 @@ pub struct GroupAssignment {
     _member: Arc<Member>,
 }
 
+/// What [`join`] gives.
+pub struct Joined {
+    /// One for each topic, in their order.
+    pub assignments: Vec<GroupAssignment>,
+    /// Whether the group takes this member at all.
+    pub refusal: Refusal,
+}
+
+/// Tells when the group refuses the member for good, for a reason that only people can mend.
+pub struct Refusal(oneshot::Receiver<LogError>);
+
+impl Refusal {
+    /// Waits for the refusal; for ever when there is none.
+    pub async fn comes(self) -> LogError {
+        match self.0.await {
+            Ok(refusal) => refusal,
+            // The member has left as it was told to.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
 /// One member for all topics, so that a process joins and leaves with everything at once.
 struct Member(Arc<AtomicBool>);
 
@@ -68,8 +93,8 @@ impl Drop for Member {
     }
 }
 
-/// Joins the group for these topics; one assignment for each, in their order. Connects in the background.
-pub fn join(config: &GroupConfig, topics: &[Topic]) -> Result<Vec<GroupAssignment>, LogError> {
+/// Joins the group for these topics. Connects in the background.
+pub fn join(config: &GroupConfig, topics: &[Topic]) -> Result<Joined, LogError> {
     let misconfigured = |error: KafkaError| LogError::Misconfigured(error.to_string());
     let left = Arc::new(AtomicBool::new(false));
     let member = Arc::new(Member(Arc::clone(&left)));
@@ -86,13 +111,25 @@ pub fn join(config: &GroupConfig, topics: &[Topic]) -> Result<Vec<GroupAssignmen
     let consumer = create(config, Listening(listeners)).map_err(misconfigured)?;
     let names: Vec<&str> = topics.iter().map(Topic::as_str).collect();
     consumer.subscribe(&names).map_err(misconfigured)?;
+    let (refuse, refused) = oneshot::channel();
+    let config = config.clone();
     std::thread::Builder::new()
         .name("kafka-group".to_owned())
         .spawn(move || {
+            let mut refuse = Some(refuse);
             while !left.load(Ordering::Acquire) {
                 // What is assigned is paused, so there are no messages; polling is what tells the news.
                 if let Some(Err(error)) = consumer.poll(POLL) {
-                    complaints::error(&error, "the group of owners");
+                    match (refusal(&config, &error), refuse.take()) {
+                        (Some(refusal), Some(refuse)) => {
+                            // Whoever does not want to know has left.
+                            let _ = refuse.send(refusal);
+                        }
+                        (_, unsaid) => {
+                            refuse = unsaid;
+                            complaints::error(&error, ABOUT);
+                        }
+                    }
                 }
                 stir(&consumer);
             }
@@ -101,14 +138,42 @@ pub fn join(config: &GroupConfig, topics: &[Topic]) -> Result<Vec<GroupAssignmen
             tracing::debug!("left the group of owners");
         })
         .map_err(|error| LogError::Unavailable(error.to_string()))?;
-    Ok(assignments)
+    Ok(Joined {
+        assignments,
+        refusal: Refusal(refused),
+    })
+}
+
+/// Why the group will never take this member; `None` for what may pass. The client goes on trying all
+/// the same, and its node would wait for partitions for ever without a word.
+fn refusal(config: &GroupConfig, error: &KafkaError) -> Option<LogError> {
+    let group = &config.group;
+    let what = match error.rdkafka_error_code()? {
+        RDKafkaErrorCode::InvalidSessionTimeout => format!(
+            "the broker does not allow a session time-out of {} ms: set kafka.session_timeout_ms to a value between the \
+             broker's group.min.session.timeout.ms and group.max.session.timeout.ms (6000 and 1800000 where nobody has \
+             changed them), or lower the minimum on the brokers",
+            config.session_timeout.as_millis()
+        ),
+        RDKafkaErrorCode::GroupAuthorizationFailed => {
+            format!("the broker does not let this node into the group {group}: allow it to READ the group")
+        }
+        RDKafkaErrorCode::InconsistentGroupProtocol => format!(
+            "somebody who is no Daybook node is in the group {group}: end it, or choose another topics.prefix"
+        ),
+        RDKafkaErrorCode::InvalidGroupId => {
+            format!("the broker does not take {group:?} as the name of a group: choose another topics.prefix")
+        }
+        _ => return None,
+    };
+    Some(LogError::Misconfigured(what))
 }
 
 /// Left alone, the client's own thread looks after the group once a second: a heartbeat that is due waits for that,
 /// and so does each step of a rebalance. Any question wakes it up.
 fn stir(consumer: &BaseConsumer<Listening>) {
     if let Err(error) = consumer.assignment() {
-        complaints::error(&error, "the group of owners");
+        complaints::error(&error, ABOUT);
     }
 }
 
@@ -120,7 +185,7 @@ fn leave(consumer: &BaseConsumer<Listening>) {
     let holds = || consumer.assignment().is_ok_and(|assigned| assigned.count() > 0);
     while holds() && begun.elapsed() < LEAVE_MAX {
         if let Some(Err(error)) = consumer.poll(POLL) {
-            complaints::error(&error, "the group of owners");
+            complaints::error(&error, ABOUT);
         }
     }
 }
@@ -177,25 +242,44 @@ impl ClientContext for Listening {
 }
 
 impl ConsumerContext for Listening {
-    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        match rebalance {
-            Rebalance::Revoke(partitions) if consumer.assignment_lost() => {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        what: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        let done = match what {
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => self.assign(consumer, partitions),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS if consumer.assignment_lost() => {
                 self.tell(partitions, AssignmentChange::Lost);
+                consumer.incremental_unassign(partitions)
             }
-            Rebalance::Revoke(partitions) => self.tell(partitions, AssignmentChange::Revoked),
-            Rebalance::Assign(_) => {}
-            Rebalance::Error(error) => complaints::error(error, "the group of owners"),
+            RDKafkaRespErr::RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS => {
+                self.tell(partitions, AssignmentChange::Revoked);
+                consumer.incremental_unassign(partitions)
+            }
+            error => {
+                complaints::error(&KafkaError::Rebalance(error.into()), ABOUT);
+                consumer.incremental_unassign(partitions)
+            }
+        };
+        if let Err(error) = done {
+            complaints::error(&error, ABOUT);
         }
     }
+}
 
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Assign(partitions) = rebalance {
-            // The owners read for themselves, from where they stand.
-            if let Err(error) = consumer.pause(partitions) {
-                complaints::error(&error, "the group of owners");
-            }
-            self.tell(partitions, AssignmentChange::Assigned);
-        }
+impl Listening {
+    fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &mut TopicPartitionList) -> KafkaResult<()> {
+        // Without a place to start at, the client asks the coordinator for committed offsets, which nobody
+        // needs; and when the coordinator dies over that question, librdkafka 2.12 takes the whole process
+        // down with it (confluentinc/librdkafka#4789).
+        partitions.set_all_offsets(Offset::End)?;
+        consumer.incremental_assign(partitions)?;
+        // The owners read for themselves, from where they stand.
+        let paused = consumer.pause(partitions);
+        self.tell(partitions, AssignmentChange::Assigned);
+        paused
     }
 }
 

@@ -1,7 +1,7 @@
 //! The event log on Apache Kafka. The only crate that speaks to librdkafka.
 //!
-//! No transactions and no consumer groups: validity is decided by rule R from the log itself, so all
-//! this crate does is append batches, read partitions and look at watermarks.
+//! No transactions, and a consumer group only to share out who tries to own what: validity is decided by rule R
+//! from the log itself, so all this crate does is append batches, read partitions and look at watermarks.
 
 mod admin;
 mod complaints;
@@ -11,6 +11,6 @@ mod log;
 mod producer;
 mod reader;
 
-pub use admin::{Finding, Flush, Severity, TopicSettings, check_topics, create_topics};
-pub use group::{GroupAssignment, GroupConfig, join};
+pub use admin::{Finding, Flush, Keeps, Severity, TopicSettings, check_topics, create_topics};
+pub use group::{GroupAssignment, GroupConfig, Joined, Refusal, join};
 pub use log::{Config, KafkaLog};

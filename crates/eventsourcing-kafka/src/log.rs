@@ -10,6 +10,7 @@ use eventsourcing::record::Record;
 use eventsourcing::topic::{Topic, TopicPartition};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::metadata::MetadataTopic;
 
 use crate::consumers::Consumers;
 use crate::producer::Producer;
@@ -120,6 +121,10 @@ impl Log for KafkaLog {
             let metadata = consumers.asking().fetch_metadata(Some(of.as_str()), timeout);
             let metadata = metadata.map_err(|error| log_error(&of, &error))?;
             let topic = metadata.topics().first();
+            // A topic about which the broker has an error is shown without partitions as well.
+            if let Some(error) = topic.and_then(MetadataTopic::error) {
+                return Err(log_error(&of, &KafkaError::MetadataFetch(error.into())));
+            }
             match topic.map_or(0, |topic| topic.partitions().len()) {
                 0 => Err(LogError::NoSuchTopic(of.to_string())),
                 count => Ok(u32::try_from(count).expect("a partition number fits")),

@@ -1,6 +1,7 @@
 //! Appending: a batch goes to librdkafka record by record and comes back as one ticket, so that a
 //! batch costs one wake-up and not one per record.
 
+use std::ops::Deref;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -19,10 +20,46 @@ use tokio::sync::oneshot;
 use crate::complaints;
 use crate::log::Config;
 
+/// How long a broker may wait for its followers before it answers.
+const BROKER_TIMEOUT: Duration = Duration::from_secs(5);
+/// A broker that has not answered for so long is taken for dead.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
+
 /// One idempotent producer for all partitions of the process.
 pub(crate) struct Producer {
     config: Config,
-    current: RwLock<Arc<ThreadedProducer<Reports>>>,
+    current: RwLock<Arc<Client>>,
+}
+
+/// A producer of librdkafka's. Closing one takes seconds when its broker is away, and its last user may
+/// be a task of the runtime, so that is done elsewhere.
+struct Client(Option<ThreadedProducer<Reports>>);
+
+impl Client {
+    /// The error after which it does nothing any more.
+    fn failure(&self) -> Option<String> {
+        let (code, reason) = self.client().fatal_error()?;
+        Some(format!("{code}: {reason}"))
+    }
+}
+
+impl Deref for Client {
+    type Target = ThreadedProducer<Reports>;
+
+    fn deref(&self) -> &Self::Target {
+        self.0.as_ref().expect("taken only when it is dropped")
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let closing = self.0.take();
+        let closer = std::thread::Builder::new().name("kafka-closing".to_owned());
+        // Without a thread the closure, and the client with it, is dropped here.
+        if let Err(error) = closer.spawn(move || drop(closing)) {
+            tracing::warn!(%error, "a producer had to be closed on the spot");
+        }
+    }
 }
 
 /// Waits for the delivery reports of one batch.
@@ -96,7 +133,11 @@ impl Producer {
 
     pub(crate) async fn append(&self, to: &TopicPartition, records: &[Record]) -> Appended {
         let (reply, outcome) = oneshot::channel();
-        let producer = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
+        // It may have failed while nobody waited for it.
+        let mut producer = self.current();
+        if self.replace_if_broken(&producer) {
+            producer = self.current();
+        }
         send(&producer, to, records, reply);
         // The deadline is ours: librdkafka goes on trying, and a late append is the protocol's to handle.
         let outcome = match tokio::time::timeout(self.config.timeout, outcome).await {
@@ -104,35 +145,42 @@ impl Producer {
             Ok(Err(_)) => Appended::Unknown("the producer is gone".to_owned()),
             Err(_) => Appended::Unknown("Kafka did not acknowledge in time".to_owned()),
         };
-        if matches!(outcome, Appended::Unknown(_)) {
-            self.replace_if_broken(&producer);
+        match outcome {
+            // "Purged" says nothing; what it was purged for does.
+            Appended::Unknown(reason) if self.replace_if_broken(&producer) => Appended::Unknown(format!(
+                "{reason}; the producer failed for good: {}",
+                producer.failure().unwrap_or_default()
+            )),
+            outcome => outcome,
         }
-        outcome
     }
 
-    /// A fatal error of the idempotent producer is for ever; a new one starts clean, and whatever
-    /// the old one still had in flight is in doubt, as its callers are told.
-    fn replace_if_broken(&self, seen: &Arc<ThreadedProducer<Reports>>) {
-        let Some((code, reason)) = seen.client().fatal_error() else {
-            return;
+    fn current(&self) -> Arc<Client> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A fatal error of the idempotent producer is for ever. A new one starts clean; whatever the old one
+    /// still had in flight is in doubt, as its callers are told, and what of it the broker has already
+    /// taken in may yet land.
+    fn replace_if_broken(&self, seen: &Arc<Client>) -> bool {
+        let Some(reason) = seen.failure() else {
+            return false;
         };
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         if Arc::ptr_eq(&current, seen) {
-            tracing::error!(
-                ?code,
-                reason,
-                "the producer failed for good, a new one takes over"
-            );
+            tracing::error!(reason, "the producer failed for good, a new one takes over");
             match create(&self.config) {
                 Ok(fresh) => *current = Arc::new(fresh),
+                // The next append tries again.
                 Err(error) => tracing::error!(%error, "cannot create a producer"),
             }
         }
+        true
     }
 }
 
-fn create(config: &Config) -> Result<ThreadedProducer<Reports>, KafkaError> {
-    ClientConfig::new()
+fn create(config: &Config) -> Result<Client, KafkaError> {
+    let producer = ClientConfig::new()
         .set("bootstrap.servers", &config.brokers)
         .set("client.id", "daybook")
         // Retries inside the client neither duplicate nor reorder.
@@ -141,17 +189,18 @@ fn create(config: &Config) -> Result<ThreadedProducer<Reports>, KafkaError> {
         .set("max.in.flight", "5")
         // Never dropped by the client: a dropped record would be a gap it cannot close.
         .set("message.timeout.ms", "0")
-        .set(
-            "request.timeout.ms",
-            Duration::from_secs(5).as_millis().to_string(),
-        )
+        .set("request.timeout.ms", BROKER_TIMEOUT.as_millis().to_string())
+        // A broker whose machine is gone says nothing, and until its requests are given up nothing goes to
+        // its successor. More than the broker itself may take, far less than librdkafka's minute.
+        .set("socket.timeout.ms", SILENCE_MAX.as_millis().to_string())
         .set("retry.backoff.ms", "20")
         .set("reconnect.backoff.ms", "20")
         .set("reconnect.backoff.max.ms", "1000")
         .set("compression.type", "lz4")
         .set("linger.ms", config.linger_ms.to_string())
         .set("allow.auto.create.topics", "false")
-        .create_with_context(Reports)
+        .create_with_context(Reports)?;
+    Ok(Client(Some(producer)))
 }
 
 fn send(

@@ -70,7 +70,11 @@ impl KafkaReader {
             .map(|(at, _)| (at.topic.as_str().to_owned(), at.topic.clone()))
             .collect();
         let (sender, batches) = mpsc::channel(BATCHES_MAX);
-        let poller = Poller { topics, sender };
+        let poller = Poller {
+            topics,
+            from: from.to_vec(),
+            sender,
+        };
         std::thread::Builder::new()
             .name("kafka-reader".to_owned())
             .spawn(move || {
@@ -102,23 +106,32 @@ impl Reader for KafkaReader {
 
 struct Poller {
     topics: HashMap<String, Topic>,
+    /// Where each partition is read from.
+    from: Vec<(TopicPartition, Offset)>,
     sender: mpsc::Sender<Batch>,
 }
 
 impl Poller {
     fn run(&self, consumer: &BaseConsumer<Plain>) {
-        let mut trouble: Option<Instant> = None;
+        let mut trouble: Option<(Instant, String)> = None;
         while !self.sender.is_closed() {
             let batch = match self.poll(consumer) {
-                Ok(records) if records.is_empty() => continue,
+                // It says some troubles only once. With nothing read since, whoever reads had better look anew.
+                Ok(records) if records.is_empty() => match &trouble {
+                    Some((since, reason)) if since.elapsed() >= TROUBLE_MAX => {
+                        Err(LogError::Unavailable(reason.clone()))
+                    }
+                    _ => continue,
+                },
                 Ok(records) => {
                     trouble = None;
                     Ok(records)
                 }
                 // The client goes on trying by itself; only lasting or final trouble is passed on.
                 Err(LogError::Unavailable(reason)) => {
-                    let since = *trouble.get_or_insert_with(Instant::now);
+                    let since = trouble.as_ref().map_or_else(Instant::now, |(since, _)| *since);
                     if since.elapsed() < TROUBLE_MAX {
+                        trouble = Some((since, reason));
                         continue;
                     }
                     Err(LogError::Unavailable(reason))
@@ -174,6 +187,13 @@ impl Poller {
         }
     }
 
+    fn first(&self, topic: &str, partition: i32) -> Option<i64> {
+        let place =
+            |at: &TopicPartition| at.topic.as_str() == topic && at.partition.cast_signed() == partition;
+        let (_, offset) = self.from.iter().find(|(at, _)| place(at))?;
+        Some(offset.0.cast_signed())
+    }
+
     /// A position that the broker no longer (or not yet) has is final; so is a missing topic.
     fn read_error(&self, consumer: &BaseConsumer<Plain>, error: &KafkaError) -> LogError {
         let gone = [
@@ -194,11 +214,15 @@ impl Poller {
         }
         let assigned = consumer.position().ok();
         for element in assigned.iter().flat_map(TopicPartitionList::elements) {
-            let (KafkaOffset::Offset(asked), Some(topic)) =
-                (element.offset(), self.topics.get(element.topic()))
-            else {
+            let Some(topic) = self.topics.get(element.topic()) else {
                 continue;
             };
+            // Of a partition of which nothing was read yet, the client knows no position.
+            let asked = match element.offset() {
+                KafkaOffset::Offset(asked) => Some(asked),
+                _ => self.first(element.topic(), element.partition()),
+            };
+            let Some(asked) = asked else { continue };
             let bounds = consumer.fetch_watermarks(element.topic(), element.partition(), TROUBLE_MAX);
             if let Ok((start, end)) = bounds
                 && !(start..=end).contains(&asked)
@@ -213,6 +237,7 @@ impl Poller {
                 };
             }
         }
-        LogError::Misconfigured(format!("the log no longer holds what is to be read: {error}"))
+        // The broker had it out of range a moment ago, and it is not: whoever reads looks again.
+        LogError::Unavailable(format!("the broker denies an offset that the log holds: {error}"))
     }
 }

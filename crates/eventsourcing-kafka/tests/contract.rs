@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use eventsourcing::contract::Harness;
 use eventsourcing::topic::Topic;
-use eventsourcing_kafka::{Config, Flush, KafkaLog, TopicSettings, create_topics};
+use eventsourcing_kafka::{Config, Flush, KafkaLog, Keeps, TopicSettings, create_topics};
 
 async fn harness() -> Harness {
     let broker = tokio::task::spawn_blocking(testkit::kafka)
@@ -15,6 +15,7 @@ async fn harness() -> Harness {
         partitions: Harness::PARTITIONS,
         replication: 1,
         flush: Flush::PageCache,
+        keeps: Keeps::Everything,
     };
     create_topics(&broker.brokers, std::slice::from_ref(&topic), &settings)
         .await

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use eventsourcing::assignment::{Assignment, AssignmentChange};
 use eventsourcing::topic::{Topic, TopicPartition};
-use eventsourcing_kafka::{Flush, GroupAssignment, GroupConfig, TopicSettings, create_topics, join};
+use eventsourcing_kafka::{Flush, GroupAssignment, GroupConfig, Keeps, TopicSettings, create_topics, join};
 
 const PARTITIONS: u32 = 4;
 /// A rebalance of a small group on a busy machine.
@@ -32,6 +32,7 @@ impl Shop {
             partitions: PARTITIONS,
             replication: 1,
             flush: Flush::PageCache,
+            keeps: Keeps::Everything,
         };
         create_topics(&broker.brokers, &topics, &settings)
             .await
@@ -44,7 +45,7 @@ impl Shop {
 
     fn join(&self) -> Node {
         Node {
-            assignments: join(&self.config, &self.topics).expect("joins"),
+            assignments: join(&self.config, &self.topics).expect("joins").assignments,
             owned: BTreeSet::new(),
         }
     }
@@ -116,4 +117,24 @@ async fn nodes_share_out_the_partitions_and_take_over_from_one_that_leaves() {
         "{:?}",
         leaving.elapsed()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_time_out_that_the_broker_does_not_allow_is_said() {
+    let mut shop = Shop::open().await;
+    // The test's broker allows a second at least, as few brokers do.
+    shop.config.session_timeout = Duration::from_millis(500);
+    shop.config.heartbeat_interval = Duration::from_millis(100);
+    let joined = join(&shop.config, &shop.topics).expect("connects in the background");
+    let refusal = tokio::time::timeout(BOUND, joined.refusal.comes())
+        .await
+        .expect("is said");
+    let line = refusal.to_string();
+    for part in [
+        "500 ms",
+        "kafka.session_timeout_ms",
+        "group.min.session.timeout.ms",
+    ] {
+        assert!(line.contains(part), "{line}");
+    }
 }

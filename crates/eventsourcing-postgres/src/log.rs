@@ -5,6 +5,7 @@
 mod commit;
 mod headers;
 mod listen;
+pub mod moves;
 mod read;
 mod topics;
 

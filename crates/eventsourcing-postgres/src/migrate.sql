@@ -20,6 +20,15 @@ CREATE TABLE IF NOT EXISTS daybook_log.records (
     PRIMARY KEY (topic, partition, "offset")
 );
 
+-- Topics whose log has moved elsewhere: sealed here (by a check on the records), and whether the copy there is
+-- complete.
+CREATE TABLE IF NOT EXISTS daybook_log.moves (
+    topic     INTEGER PRIMARY KEY,
+    moved_to  TEXT NOT NULL,
+    sealed_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    complete  BOOLEAN NOT NULL DEFAULT FALSE
+);
+
 CREATE SCHEMA IF NOT EXISTS daybook;
 CREATE SCHEMA IF NOT EXISTS read;
 

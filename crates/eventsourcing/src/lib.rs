@@ -30,6 +30,8 @@ pub mod clock;
 #[cfg(feature = "testing")]
 pub mod contract;
 #[cfg(feature = "runtime")]
+pub mod copy;
+#[cfg(feature = "runtime")]
 pub mod dispatch;
 #[cfg(feature = "runtime")]
 pub mod log;

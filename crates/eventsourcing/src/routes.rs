@@ -111,7 +111,10 @@ impl Routes {
         routes: &Topic,
         next: &mut Offset,
     ) -> Result<std::convert::Infallible, LogError> {
-        let mut reader = log.reader(vec![(routes.partition(0), *next)]).await?;
+        // What is no longer there said where owners were, not where they are.
+        let at = routes.partition(0);
+        *next = log.bounds(&at).await?.start.max(*next);
+        let mut reader = log.reader(vec![(at, *next)]).await?;
         loop {
             for stored in reader.next(READ_RECORDS_MAX).await? {
                 *next = stored.offset.next();

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::LogKind;
 pub use flags::Flags;
 pub use run::run;
 
@@ -21,6 +22,7 @@ Examples:
   daybook up --dev                      everything in one process, with a demo catalogue
   daybook import online-retail FILE     a year of real sales through the command API
   daybook log read orders               what is in the log, with each record's verdict
+  daybook log copy --from postgres --to kafka    into Kafka, while the shop goes on
 
 Every setting: `daybook config`. Flags go over environment (DAYBOOK_*, DATABASE_URL, KAFKA_BROKERS),
 which goes over the file (daybook.toml), which goes over defaults."
@@ -166,6 +168,30 @@ Examples:
         /// One JSON object a line.
         #[arg(long)]
         json: bool,
+    },
+    /// Copy the log of a shop that outgrows PostgreSQL into Kafka, offset for offset.
+    #[command(after_help = "\
+Examples:
+  KAFKA_BROKERS=kafka-1:9092 daybook log copy --from postgres --to kafka
+  KAFKA_BROKERS=kafka-1:9092 daybook log copy --from postgres --to kafka --follow
+  KAFKA_BROKERS=kafka-1:9092 daybook log copy --from postgres --to kafka --switch
+
+The shop goes on meanwhile. A run that was interrupted or killed goes on where it ended; a target that
+holds anything else is refused. --switch seals the PostgreSQL log for good: its nodes end, and the shop
+is started with --log kafka. Read models and clients' positions stay valid. See docs/operations.md.")]
+    Copy {
+        /// The log that is there.
+        #[arg(long, value_name = "LOG")]
+        from: LogKind,
+        /// The log to be.
+        #[arg(long, value_name = "LOG")]
+        to: LogKind,
+        /// Go on copying what comes, until Ctrl-C.
+        #[arg(long, conflicts_with = "switch")]
+        follow: bool,
+        /// Seal the source and copy the rest: from then on the log is in the target.
+        #[arg(long)]
+        switch: bool,
     },
 }
 

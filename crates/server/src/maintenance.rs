@@ -9,7 +9,7 @@ use eventsourcing_postgres::projection::Projection;
 use eventsourcing_postgres::rebuild::{self, Verified};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::parts::Parts;
+use crate::parts::{Parts, home};
 
 const BAR: &str = "{spinner} {msg} {wide_bar} {human_pos}/{human_len} records · {per_sec} · {eta} left";
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -29,12 +29,19 @@ pub async fn doctor(parts: &Parts) -> anyhow::Result<()> {
     for finding in &findings {
         println!("{finding}");
     }
-    let errors = findings.iter().filter(|finding| finding.error).count();
+    let mut errors = findings.iter().filter(|finding| finding.error).count();
+    if let Err(elsewhere) = home::check(parts).await {
+        println!("error: {elsewhere}");
+        errors += 1;
+    }
     if errors > 0 {
         bail!("{errors} errors: promises do not hold");
     }
-    for topic in parts.all_topics() {
-        println!("ok: {topic}");
+    let routes = eventsourcing::routes::topic(&parts.config.topics.prefix);
+    for topic in parts.all_topics().into_iter().chain([routes]) {
+        if !findings.iter().any(|finding| finding.topic == topic) {
+            println!("ok: {topic}");
+        }
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! What every role stands on: PostgreSQL, the log, time.
 
 mod database;
+pub mod home;
 mod log;
 
 use std::net::Ipv4Addr;
@@ -86,6 +87,7 @@ impl Parts {
     /// missing, and refuses a log that breaks a promise.
     pub async fn open(config: Config) -> anyhow::Result<(Self, LocalPostgres)> {
         let (parts, local) = Self::connect(config).await?;
+        home::check(&parts).await?;
         let (prefix, partitions) = (&parts.config.topics.prefix, parts.config.topics.partitions);
         parts.topics.create(prefix).await.context("topics")?;
         for topic in parts.all_topics() {
@@ -97,14 +99,16 @@ impl Parts {
                 );
             }
         }
-        let broken: Vec<String> = parts
+        let (errors, warnings): (Vec<_>, Vec<_>) = parts
             .topics
             .check(prefix)
             .await?
             .into_iter()
-            .filter(|f| f.error)
-            .map(|f| f.to_string())
-            .collect();
+            .partition(|finding| finding.error);
+        for finding in warnings {
+            tracing::warn!("{finding}");
+        }
+        let broken: Vec<String> = errors.iter().map(ToString::to_string).collect();
         if !broken.is_empty() {
             bail!(
                 "the log breaks a promise (see `daybook doctor`):\n{}",
@@ -112,6 +116,18 @@ impl Parts {
             );
         }
         Ok((parts, local))
+    }
+
+    /// The topics of this shop in another kind of log than its own.
+    pub fn other(&self, kind: LogKind) -> anyhow::Result<Topics> {
+        let config = Config {
+            log: kind,
+            ..(*self.config).clone()
+        };
+        if kind == LogKind::Kafka && config.kafka.brokers.is_empty() {
+            bail!("nobody says where Kafka is: set KAFKA_BROKERS or kafka.brokers");
+        }
+        Topics::open(&config, &self.database_url)
     }
 
     /// Opens everything, creates no topic and checks none.

@@ -1,5 +1,6 @@
 //! The roles of a Daybook. Each can run in a process of its own; `daybook up` runs them all in one.
 
+mod assignments;
 pub mod commands;
 pub mod forward;
 pub mod owners;
@@ -22,8 +23,8 @@ use anyhow::Context;
 use http_kit::metrics::Recorder;
 use tokio::net::TcpListener;
 
-use crate::config::Config;
-use crate::parts::{LocalPostgres, Parts};
+use crate::config::{Config, LogKind};
+use crate::parts::{LocalPostgres, Parts, home};
 use crate::supervisor::{Stage, Supervisor};
 use crate::telemetry;
 
@@ -76,6 +77,15 @@ impl Process {
             }
             Ok(())
         });
+        if parts.config.log == LogKind::Postgres && apis != [Api::Queries] {
+            let (watched, stop) = (parts.clone(), supervisor.stop_of(Stage::Owners));
+            supervisor.spawn(Stage::Owners, "log", async move {
+                tokio::select! {
+                    () = stop.cancelled() => Ok(()),
+                    Err(error) = home::watch(watched) => Err(error),
+                }
+            });
+        }
         if let Some(port) = local.port() {
             let stop = supervisor.stop_of(Stage::Ground);
             supervisor.spawn(Stage::Ground, "local PostgreSQL", async move {

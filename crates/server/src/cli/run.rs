@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 
 use super::{Cli, Command, How, Import, LogCommand, ParkedCommand, TopicsCommand};
 use crate::config::{self, Config, Effective};
+use crate::copy::{self, Goal};
 use crate::import::{self, Ended, INTERRUPTED_EXIT_CODE, Options};
 use crate::maintenance;
 use crate::parts::Parts;
@@ -47,6 +48,20 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             })
             .await?;
         }
+        Command::Log(LogCommand::Copy {
+            from,
+            to,
+            follow,
+            switch,
+        }) => {
+            let goal = match (follow, switch) {
+                (_, true) => Goal::Switch,
+                (true, false) => Goal::Follow,
+                (false, false) => Goal::Once,
+            };
+            let source = Config { log: from, ..config };
+            return with_parts(source, async |parts| copy::run(parts, from, to, goal).await).await;
+        }
         Command::Topics(TopicsCommand::Create) => with_parts(config, maintenance::create_topics).await?,
         Command::Topics(TopicsCommand::Doctor) | Command::Doctor => {
             with_parts(config, maintenance::doctor).await?;
@@ -68,10 +83,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 /// Opens the parts for one piece of work, and closes them whatever comes of it.
-async fn with_parts(
+async fn with_parts<T>(
     mut config: Config,
-    work: impl AsyncFnOnce(&Parts) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
+    work: impl AsyncFnOnce(&Parts) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
     // A command's answer is its output; only what is wrong is logged beside it.
     if config.telemetry == config::Telemetry::default() {
         "warn".clone_into(&mut config.telemetry.log_filter);

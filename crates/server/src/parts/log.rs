@@ -8,7 +8,7 @@ use anyhow::Context;
 use eventsourcing::log::{Log, LogError};
 use eventsourcing::routes;
 use eventsourcing::topic::Topic;
-use eventsourcing_kafka::{Flush, KafkaLog, Severity, TopicSettings};
+use eventsourcing_kafka::{Flush, KafkaLog, Keeps, Severity, TopicSettings};
 use eventsourcing_postgres::log::PostgresLog;
 
 use crate::config::{Config, LogKind};
@@ -84,6 +84,7 @@ impl Topics {
                         partitions,
                         replication,
                         flush,
+                        keeps: Keeps::Everything,
                     },
                 }
             }
@@ -117,11 +118,8 @@ impl Topics {
                 brokers, settings, ..
             } => {
                 eventsourcing_kafka::create_topics(brokers, &topics, settings).await?;
-                let one = TopicSettings {
-                    partitions: 1,
-                    ..settings.clone()
-                };
-                eventsourcing_kafka::create_topics(brokers, &[routes::topic(prefix)], &one).await
+                let routes = [routes::topic(prefix)];
+                eventsourcing_kafka::create_topics(brokers, &routes, &of_routes(settings)).await
             }
         }
     }
@@ -133,14 +131,18 @@ impl Topics {
             Kind::Postgres(log) => {
                 let mut findings = Vec::new();
                 for topic in topics {
-                    findings.extend(self.check_postgres(log, topic).await?);
+                    findings.extend(check_postgres(log, topic, self.partitions).await?);
                 }
+                findings.extend(check_postgres(log, routes::topic(prefix), 1).await?);
                 Ok(findings)
             }
             Kind::Kafka {
                 brokers, settings, ..
             } => {
-                let findings = eventsourcing_kafka::check_topics(brokers, &topics, settings).await?;
+                let mut findings = eventsourcing_kafka::check_topics(brokers, &topics, settings).await?;
+                let routes = [routes::topic(prefix)];
+                findings
+                    .extend(eventsourcing_kafka::check_topics(brokers, &routes, &of_routes(settings)).await?);
                 let ours = |finding: eventsourcing_kafka::Finding| Finding {
                     error: finding.severity == Severity::Error,
                     topic: finding.topic,
@@ -151,30 +153,36 @@ impl Topics {
             }
         }
     }
+}
 
-    async fn check_postgres(&self, log: &PostgresLog, topic: Topic) -> Result<Option<Finding>, LogError> {
-        let (what, mend) = match log.partitions(&topic).await {
-            Ok(found) if found == self.partitions => return Ok(None),
-            Ok(found) => (
-                format!(
-                    "it has {found} partitions, but {} are configured",
-                    self.partitions
-                ),
-                format!("set topics.partitions to {found}: the number is pinned when a topic is created"),
-            ),
-            Err(LogError::NoSuchTopic(_)) => (
-                "the topic does not exist".to_owned(),
-                "daybook topics create".to_owned(),
-            ),
-            Err(error) => return Err(error),
-        };
-        Ok(Some(Finding {
-            error: true,
-            topic,
-            what,
-            mend,
-        }))
+/// The topic of routes: one partition, and of each partition's owners only the newest counts.
+fn of_routes(settings: &TopicSettings) -> TopicSettings {
+    TopicSettings {
+        partitions: 1,
+        keeps: Keeps::Newest,
+        ..settings.clone()
     }
+}
+
+async fn check_postgres(log: &PostgresLog, topic: Topic, wanted: u32) -> Result<Option<Finding>, LogError> {
+    let (what, mend) = match log.partitions(&topic).await {
+        Ok(found) if found == wanted => return Ok(None),
+        Ok(found) => (
+            format!("it has {found} partitions, but {wanted} are configured"),
+            format!("set topics.partitions to {found}: the number is pinned when a topic is created"),
+        ),
+        Err(LogError::NoSuchTopic(_)) => (
+            "the topic does not exist".to_owned(),
+            "daybook topics create".to_owned(),
+        ),
+        Err(error) => return Err(error),
+    };
+    Ok(Some(Finding {
+        error: true,
+        topic,
+        what,
+        mend,
+    }))
 }
 
 fn open_postgres(config: &Config, database_url: &str) -> anyhow::Result<PostgresLog> {

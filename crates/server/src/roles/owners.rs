@@ -1,6 +1,5 @@
 //! The owners of all partitions of the three topics.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,15 +14,13 @@ use eventsourcing::owner;
 use eventsourcing::routes::Routes;
 use eventsourcing::state_table::StateTable;
 use eventsourcing::states::KeptState;
-use eventsourcing::topic::Topic;
-use eventsourcing_kafka::GroupConfig;
-use eventsourcing_postgres::assignment::ProcessLock;
 use eventsourcing_postgres::states::PostgresStates;
 use tokio::sync::Semaphore;
 
+use super::assignments::assignments;
 use super::forward::{Forwarding, Limits, Peers};
 use super::{Process, remote};
-use crate::config::{self, LogKind};
+use crate::config::LogKind;
 use crate::supervisor::Stage;
 
 /// Handles to the owners in this process, and through them to those of other nodes.
@@ -40,36 +37,9 @@ pub struct Owners {
 impl Owners {
     /// Starts them.
     pub fn start(process: &mut Process) -> anyhow::Result<Self> {
-        let config = Arc::clone(&process.parts.config);
         let topics = process.parts.all_topics();
-        let mut assignments: VecDeque<Box<dyn Assignment>> = match config.log {
-            // One lock for all: a process owns the whole shop or stands by.
-            LogKind::Postgres => {
-                let lock = format!("daybook.{}", config.topics.prefix);
-                let lock = ProcessLock::compete(&process.parts.pool, lock);
-                let all = |topic: &Topic| {
-                    (0..config.topics.partitions)
-                        .map(|n| topic.partition(n))
-                        .collect()
-                };
-                let assigned = |topic| Box::new(lock.assignment(all(topic))) as Box<dyn Assignment>;
-                topics.iter().map(assigned).collect()
-            }
-            LogKind::Kafka => {
-                let group = format!("{}.owners", config.topics.prefix);
-                let group = GroupConfig {
-                    session_timeout: Duration::from_millis(config.kafka.session_timeout_ms),
-                    heartbeat_interval: heartbeat(&config.kafka),
-                    ..GroupConfig::new(&config.kafka.brokers, group)
-                };
-                let joined = eventsourcing_kafka::join(&group, &topics)?;
-                joined
-                    .into_iter()
-                    .map(|of| Box::new(of) as Box<dyn Assignment>)
-                    .collect()
-            }
-        };
-        let mut assignment = || assignments.pop_front().context("one assignment for each service");
+        let mut assignments = assignments(process, Stage::Owners, "owners", &topics)?.into_iter();
+        let mut assignment = || assignments.next().context("one assignment for each service");
         let peers = start_routes(process)?;
         Ok(Self {
             products: start(process, &peers, assignment()?, domain::product::SERVICE),
@@ -97,11 +67,6 @@ impl Owners {
             settlement: Arc::new(self.orders.local().clone()),
         }
     }
-}
-
-/// A third of the session's time-out at most, or one lost heartbeat may end it.
-fn heartbeat(kafka: &config::Kafka) -> Duration {
-    Duration::from_millis(kafka.heartbeat_interval_ms.min(kafka.session_timeout_ms / 3))
 }
 
 /// The way to the other nodes.
@@ -163,7 +128,7 @@ fn start<A: Aggregate<State: KeptState>>(
 }
 
 /// Over the defaults and not in a literal: builds for tests have a field more.
-fn limits(mut limits: owner::Config, set: &config::Owner) -> owner::Config {
+fn limits(mut limits: owner::Config, set: &crate::config::Owner) -> owner::Config {
     limits.mailbox_commands_max = set.mailbox_commands_max;
     limits.batch_commands_max = set.batch_commands_max;
     limits.batch_bytes_max = set.batch_bytes_max;

@@ -31,7 +31,7 @@ pub fn start(process: &mut Process) -> anyhow::Result<Projecting> {
     let parts = process.parts.clone();
     let set = &parts.config.projections;
     // One member for all: the projections of a topic work on the same partitions.
-    let shares = shares(&parts, "projections", &parts.all_topics())?;
+    let shares = shares(process, "projections", &parts.all_topics())?;
     let mut statuses = Vec::new();
     for projection in projections::all() {
         let (name, topic) = (projection.name(), parts.topic(projection.service()));

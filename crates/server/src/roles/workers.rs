@@ -27,9 +27,9 @@ pub fn start(
     stock: Arc<dyn Dispatch<StockItem>>,
     orders: Arc<dyn Dispatch<Order>>,
 ) -> anyhow::Result<watch::Receiver<Status>> {
-    let limits = &process.parts.config.process;
     let topic = process.parts.topic(domain::order::SERVICE);
-    let mut shares = shares(&process.parts, "processes", std::slice::from_ref(&topic))?;
+    let mut shares = shares(process, "processes", std::slice::from_ref(&topic))?;
+    let limits = &process.parts.config.process;
     let share = shares.remove(&topic).context("a share of the topic asked for")?;
     let settings = Settings {
         log: process.parts.log.clone(),
