@@ -33,10 +33,7 @@ pub fn kafka() -> TestBroker {
 /// A broker of the test's own, to be killed. Dropping it stops it.
 pub fn private_kafka() -> (Kafka, tempfile::TempDir) {
     let directory = directory().expect("a directory");
-    let options = Options {
-        data: directory.path().to_owned(),
-        port: None,
-    };
+    let options = Options::new(directory.path());
     (
         Kafka::start(&options, |line| eprintln!("{line}")).expect("starts"),
         directory,
@@ -45,10 +42,7 @@ pub fn private_kafka() -> (Kafka, tempfile::TempDir) {
 
 fn start() -> anyhow::Result<String> {
     let directory = directory()?;
-    let options = Options {
-        data: directory.path().to_owned(),
-        port: None,
-    };
+    let options = Options::new(directory.path());
     let broker = Kafka::start(&options, |line| eprintln!("{line}"))?;
     tether(broker.process_id(), directory.path())?;
     let brokers = broker.brokers();

@@ -7,6 +7,7 @@ mod database;
 mod daybook;
 mod eventually;
 mod frozen;
+pub mod proxy;
 mod tether;
 
 use std::path::PathBuf;
