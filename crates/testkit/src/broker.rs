@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use embedded::kafka::{Kafka, Options};
 
 use crate::directory;
-use crate::tether::tether;
+use crate::tether::Tether;
 
 /// A broker and a prefix that nobody else uses.
 #[derive(Clone, Debug)]
@@ -44,9 +44,9 @@ fn start() -> anyhow::Result<String> {
     let directory = directory()?;
     let options = Options::new(directory.path());
     let broker = Kafka::start(&options, |line| eprintln!("{line}"))?;
-    tether(broker.process_id(), directory.path())?;
+    let tether = Tether::to(broker.process_id(), Some(directory.path()))?;
     let brokers = broker.brokers();
-    // Both live until the process ends; the tether clears up behind it.
-    std::mem::forget((broker, directory));
+    // All live until the process ends; the tether clears up behind it.
+    std::mem::forget((broker, directory, tether));
     Ok(brokers)
 }
