@@ -63,7 +63,21 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         "daybook-http",
         &["rdkafka", "sqlx", "domain", "commands", "queries"],
     ),
+    (
+        "checker",
+        &[
+            "rdkafka",
+            "sqlx",
+            "axum",
+            "domain",
+            "eventsourcing-kafka",
+            "eventsourcing-postgres",
+        ],
+    ),
 ];
+
+/// For tests only: nothing that runs in production may come to name them.
+const TESTS_ONLY: &[&str] = &["checker", "testkit"];
 
 const LINES_MAX: usize = 400;
 
@@ -102,6 +116,27 @@ fn dependencies_point_in_one_direction() {
             );
         }
     }
+}
+
+#[test]
+fn what_is_for_tests_stays_with_the_tests() {
+    let dependencies = dependencies();
+    let mut production = vec!["daybook"];
+    let mut seen = 0;
+    while let Some(package) = production.get(seen).copied() {
+        seen += 1;
+        let named = dependencies.get(package).map_or(&[][..], Vec::as_slice);
+        for name in named {
+            assert!(
+                !TESTS_ONLY.contains(&name.as_str()),
+                "{package} must not depend on {name}"
+            );
+            if dependencies.contains_key(name) && !production.contains(&name.as_str()) {
+                production.push(name);
+            }
+        }
+    }
+    assert!(production.len() > 8, "the walk finds what runs in production");
 }
 
 #[test]
