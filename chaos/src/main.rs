@@ -49,6 +49,10 @@ enum Action {
     All(All),
     /// kill -9 of a random node, again and again: how long are its partitions away?
     Kill(Kill),
+    /// An owner sleeps past its session under load and wakes up, again and again.
+    Zombie(Zombie),
+    /// One node after the other is stopped in order and started again, under an open loop.
+    Rolling(Rolling),
 }
 
 /// What all scenarios have in common.
@@ -101,6 +105,33 @@ struct Kill {
     common: Common,
 }
 
+#[derive(Args)]
+struct Zombie {
+    /// How many times.
+    #[arg(long, default_value_t = 200)]
+    rounds: usize,
+    /// Seconds of sleep; longer than the session's time-out.
+    #[arg(long, default_value_t = 15.0)]
+    freeze: f64,
+    /// Clients that insist on the node that sleeps.
+    #[arg(long, default_value_t = 16)]
+    pressing: usize,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Args)]
+struct Rolling {
+    /// How often every node is restarted.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Commands a second.
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    rate: u32,
+    #[command(flatten)]
+    common: Common,
+}
+
 impl Common {
     /// The seed, which is told so that the run can be repeated.
     fn style(&self) -> Style {
@@ -138,6 +169,8 @@ async fn main() -> ExitCode {
     let outcome = match arguments.command {
         Action::All(all) => scenario::all::run(&all, stop).await,
         Action::Kill(kill) => scenario::kill::run(&kill, stop).await,
+        Action::Zombie(zombie) => scenario::zombie::run(&zombie, stop).await,
+        Action::Rolling(rolling) => scenario::rolling::run(&rolling, stop).await,
     };
     match outcome {
         Ok(()) => {

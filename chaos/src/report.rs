@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::nemesis::Done;
 use crate::recovery::Orphan;
-use crate::verdict::Verdict;
+use crate::verdict::{Verdict, Void};
 use crate::workload::Shared;
 
 /// Rows of a Markdown table, in order.
@@ -85,6 +85,14 @@ impl Table {
         self.row("void events", report.void);
         self.row("checkpoints seen", report.checkpoints);
         self.row("breaches", verdict.breaches.len());
+    }
+
+    /// What came too late.
+    pub(crate) fn zombies(&mut self, void: &Void) {
+        let by = list(void.events.iter().map(|(node, count)| (node.as_str(), *count)));
+        self.row("void events by the node that wrote them", by.trim());
+        let told = list(void.told.iter().map(|(told, count)| (*told, *count)));
+        self.row("attempts of commands with a void event were told", told.trim());
     }
 
     /// From a death to the first accepted command on each orphaned partition, against `bound`.

@@ -2,4 +2,6 @@
 
 pub(crate) mod all;
 pub(crate) mod kill;
+pub(crate) mod rolling;
 mod stage;
+pub(crate) mod zombie;

@@ -5,6 +5,7 @@ mod evidence;
 mod lie;
 mod rows;
 mod sums;
+mod void;
 
 use std::fmt::Display;
 use std::process::Command;
@@ -21,6 +22,7 @@ use crate::workload::Shared;
 
 pub(crate) use evidence::Evidence;
 pub(crate) use lie::Lie;
+pub(crate) use void::{Void, void};
 
 /// Breaches that are printed; more are counted.
 const SHOWN_MAX: usize = 20;

@@ -3,6 +3,8 @@
 mod client;
 mod command;
 mod line;
+mod open;
+mod press;
 mod read;
 mod record;
 mod seed;
@@ -22,7 +24,11 @@ use crate::cluster::Cluster;
 use crate::recovery::Recovery;
 use client::Client;
 
+pub(crate) use line::Patience;
+pub(crate) use open::{Measured, OpenLoop};
+pub(crate) use press::{Press, Pressed};
 pub(crate) use record::{Record, Shown, Snapshot};
+pub(crate) use told::Told;
 
 /// SKUs that are received over and over.
 const PLENTY: usize = 88;
@@ -81,7 +87,8 @@ impl Workload {
     pub(crate) async fn start(cluster: &Cluster, style: Style) -> anyhow::Result<Self> {
         let mut workload = Self::prepare(cluster, style).await?;
         for number in 0..style.connections {
-            workload.add(number);
+            let random = StdRng::seed_from_u64(style.seed ^ ((number as u64 + 1) << 32));
+            workload.add(Client::new(number, Arc::clone(&workload.shared), random).run());
         }
         Ok(workload)
     }
@@ -108,10 +115,9 @@ impl Workload {
         })
     }
 
-    fn add(&mut self, number: usize) {
-        let random = StdRng::seed_from_u64(self.shared.style.seed ^ ((number as u64 + 1) << 32));
-        let client = Client::new(number, Arc::clone(&self.shared), random);
-        self.clients.spawn(client.run());
+    /// One more task of the load. It ends after the shared stop.
+    pub(crate) fn add(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.clients.spawn(task);
     }
 
     /// Lets each client resolve what it has begun, within `limit`.

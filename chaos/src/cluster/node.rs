@@ -130,6 +130,9 @@ impl Node {
     pub(crate) fn start(&mut self) -> anyhow::Result<()> {
         self.wanted = true;
         self.was_ready = false;
+        // Until the node listens nobody does in its place.
+        self.peers.close();
+        self.peers.open_with(self.commands);
         self.daybook.spawn()
     }
 
@@ -137,6 +140,7 @@ impl Node {
     pub(crate) fn kill(&mut self) {
         self.wanted = false;
         self.daybook.kill();
+        self.peers.close();
         self.frozen = None;
     }
 
@@ -171,6 +175,7 @@ impl Node {
             }
             tokio::time::sleep(LOOK).await;
         };
+        self.peers.close();
         let tail = || self.daybook.tail();
         ensure!(
             ended.success(),
@@ -193,8 +198,7 @@ impl Node {
             tail: self.daybook.tail(),
             was_ready: self.was_ready,
         };
-        self.was_ready = false;
-        if let Err(error) = self.daybook.spawn() {
+        if let Err(error) = self.start() {
             // A machine that cannot start a process fails the run: the node will not be ready.
             eprintln!("{}: {error:#}", self.name);
         }

@@ -14,7 +14,7 @@ use crate::cluster::{Cluster, PREFIX};
 use crate::lag;
 use crate::nemesis::Done;
 use crate::report::{Table, seconds};
-use crate::verdict::{self, Evidence, Verdict};
+use crate::verdict::{self, Evidence, Verdict, Void};
 use crate::workload::{Shared, Style, Workload};
 
 /// Before the first fault.
@@ -40,6 +40,8 @@ pub(crate) struct Outcome {
     pub(crate) shared: Arc<Shared>,
     pub(crate) verdict: Verdict,
     pub(crate) table: Table,
+    /// What never counted.
+    pub(crate) void: Void,
 }
 
 impl Stage {
@@ -96,6 +98,7 @@ impl Stage {
         }
         let mut verdict = verdict::judge(&mut evidence);
         verdict::clients(&shared, &mut verdict);
+        let void = verdict::void(&evidence, &mut verdict);
         if common.lies {
             verdict::lies(&evidence, &mut verdict);
         }
@@ -125,6 +128,7 @@ impl Stage {
             shared,
             verdict,
             table,
+            void,
         };
         Ok((self.cluster, outcome))
     }

@@ -18,6 +18,9 @@ const CHUNK_BYTES: usize = 16 * 1024;
 /// Chunks on their way in one direction; a sender whose chunks do not arrive is held up by its own socket.
 const CHUNKS_MAX: usize = 64;
 
+/// Before another try where a port or a descriptor is not free, or nobody listens.
+const RETRY_PAUSE: Duration = Duration::from_millis(20);
+
 /// How bytes pass in one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Passage {
@@ -51,9 +54,10 @@ impl Passages {
     }
 }
 
-/// A listening proxy. Dropping it closes its port and resets its connections.
+/// A proxy. Dropping it closes its port and resets its connections.
 pub struct Proxy {
     port: u16,
+    listens: watch::Sender<bool>,
     passages: watch::Sender<Passages>,
     cuts: watch::Sender<()>,
     cut_connections: Arc<AtomicU64>,
@@ -65,30 +69,24 @@ impl Proxy {
     pub async fn start(port: u16, target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let port = listener.local_addr()?.port();
+        let (listens, _) = watch::channel(true);
         let (passages, _) = watch::channel(Passages::default());
         let (cuts, _) = watch::channel(());
         let cut_connections = Arc::new(AtomicU64::new(0));
-        let (of, cutting, counter) = (passages.clone(), cuts.clone(), Arc::clone(&cut_connections));
-        let accepting = tokio::spawn(async move {
-            loop {
-                let Ok((client, _)) = listener.accept().await else {
-                    // No file descriptor is free: those in use end some time.
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                };
-                let (passages, mut cut, counter) = (of.subscribe(), cutting.subscribe(), counter.clone());
-                tokio::spawn(async move {
-                    cut.mark_unchanged();
-                    carry(client, target, passages, cut, &counter).await;
-                });
-            }
-        });
+        let accepting = Accepting {
+            target,
+            listens: listens.subscribe(),
+            passages: passages.clone(),
+            cuts: cuts.clone(),
+            cut_connections: Arc::clone(&cut_connections),
+        };
         Ok(Self {
             port,
+            listens,
             passages,
             cuts,
             cut_connections,
-            accepting,
+            accepting: tokio::spawn(accepting.run(listener, port)),
         })
     }
 
@@ -107,6 +105,28 @@ impl Proxy {
         self.cuts.send_replace(());
     }
 
+    /// Stops listening, as the port of a process that is gone does: new connections are refused. A proxy
+    /// that listens takes them before it knows whether anybody is there.
+    pub fn close(&self) {
+        self.listens.send_replace(false);
+    }
+
+    /// Listens again.
+    pub fn open(&self) {
+        self.listens.send_replace(true);
+    }
+
+    /// Listens again as soon as its target does.
+    pub fn open_with(&self, target: SocketAddr) {
+        let listens = self.listens.clone();
+        tokio::spawn(async move {
+            while TcpStream::connect(target).await.is_err() {
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+            listens.send_replace(true);
+        });
+    }
+
     /// How many connections were cut so far.
     pub fn cut_connections(&self) -> u64 {
         self.cut_connections.load(Ordering::Relaxed)
@@ -116,6 +136,53 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.accepting.abort();
+    }
+}
+
+/// What takes connections.
+struct Accepting {
+    target: SocketAddr,
+    listens: watch::Receiver<bool>,
+    passages: watch::Sender<Passages>,
+    cuts: watch::Sender<()>,
+    cut_connections: Arc<AtomicU64>,
+}
+
+impl Accepting {
+    async fn run(mut self, first: TcpListener, port: u16) {
+        let mut listener = Some(first);
+        loop {
+            // The other end is there as long as this task is.
+            if self.listens.wait_for(|listens| *listens).await.is_err() {
+                return;
+            }
+            let bound = match listener.take() {
+                Some(listener) => Ok(listener),
+                None => TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await,
+            };
+            let Ok(bound) = bound else {
+                tokio::time::sleep(RETRY_PAUSE).await;
+                continue;
+            };
+            let mut listens = self.listens.clone();
+            tokio::select! {
+                _ = listens.wait_for(|listens| !listens) => {}
+                () = self.accept(&bound) => {}
+            }
+        }
+    }
+
+    async fn accept(&self, listener: &TcpListener) {
+        loop {
+            let Ok((client, _)) = listener.accept().await else {
+                // No file descriptor is free: those in use end some time.
+                tokio::time::sleep(RETRY_PAUSE).await;
+                continue;
+            };
+            let (passages, cut) = (self.passages.subscribe(), self.cuts.subscribe());
+            let (target, counter) = (self.target, Arc::clone(&self.cut_connections));
+            tokio::spawn(async move { carry(client, target, passages, cut, &counter).await });
+        }
     }
 }
 
@@ -288,6 +355,24 @@ mod tests {
         let mut again = again.expect("accepted");
         said(&mut again, b"two").await;
         heard(&mut again, b"two").await;
+    }
+
+    #[tokio::test]
+    async fn a_closed_one_refuses_and_opens_again() {
+        let (proxy, mut client) = echo().await;
+        // What is in the backlog goes with the port.
+        said(&mut client, b"here").await;
+        heard(&mut client, b"here").await;
+        let there = || TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port()));
+        proxy.close();
+        let refused = async || there().await.is_err().then_some(());
+        crate::eventually("it refuses", LATE, refused).await;
+        said(&mut client, b"still here").await;
+        heard(&mut client, b"still here").await;
+        proxy.open();
+        let mut again = crate::eventually("it listens again", LATE, async || there().await.ok()).await;
+        said(&mut again, b"one").await;
+        heard(&mut again, b"one").await;
     }
 
     #[tokio::test]
