@@ -70,6 +70,9 @@ struct Common {
     /// A node that is silent for so long loses its partitions, in milliseconds.
     #[arg(long, default_value_t = 6_000)]
     session_timeout_ms: u64,
+    /// Seconds after the last fault within which everything must be as it was before the first.
+    #[arg(long, default_value_t = 30.0)]
+    calm_max: f64,
     /// Tells the check a lie, which it must find. For the check's own test.
     #[arg(long, value_enum)]
     seed_bug: Option<Lie>,

@@ -9,21 +9,47 @@ use eventsourcing::topic::TopicPartition;
 #[derive(Default)]
 pub(crate) struct Recovery(Mutex<Vec<Orphan>>);
 
+/// Why a partition has no owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// It was killed: the group notices when its session is over.
+    Killed,
+    /// It sleeps: the same.
+    Asleep,
+    /// It was told to stop: it hands over.
+    Stopped,
+}
+
+impl Cause {
+    pub(crate) const ALL: [Self; 3] = [Self::Killed, Self::Asleep, Self::Stopped];
+
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Killed => "kill -9",
+            Self::Asleep => "SIGSTOP",
+            Self::Stopped => "SIGTERM",
+        }
+    }
+}
+
 /// One partition after one death.
 #[derive(Clone, Debug)]
 pub(crate) struct Orphan {
     pub(crate) at: TopicPartition,
+    /// What became of the owner.
+    pub(crate) cause: Cause,
     since: Instant,
     /// From the death to the first answer that accepts a command sent after it.
     pub(crate) took: Option<Duration>,
 }
 
 impl Recovery {
-    /// The owner of these partitions dies now.
-    pub(crate) fn orphaned(&self, partitions: Vec<TopicPartition>) {
+    /// The owner of these partitions is lost now.
+    pub(crate) fn orphaned(&self, partitions: Vec<TopicPartition>, cause: Cause) {
         let since = Instant::now();
         self.orphans().extend(partitions.into_iter().map(|at| Orphan {
             at,
+            cause,
             since,
             took: None,
         }));

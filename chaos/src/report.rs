@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 use crate::nemesis::Done;
-use crate::recovery::Orphan;
+use crate::recovery::{Cause, Orphan};
 use crate::verdict::{Verdict, Void};
 use crate::workload::Shared;
 
@@ -95,20 +95,26 @@ impl Table {
         self.row("attempts of commands with a void event were told", told.trim());
     }
 
-    /// From a death to the first accepted command on each orphaned partition, against `bound`.
+    /// From the loss of an owner to the first accepted command on each of its partitions. The group notices
+    /// after `bound` at the latest, unless the owner says so itself.
     pub(crate) fn recovery(&mut self, orphans: &[Orphan], bound: Duration) {
-        let mut took: Vec<Duration> = orphans.iter().filter_map(|orphan| orphan.took).collect();
-        took.sort_unstable();
-        let open = orphans.len() - took.len();
-        self.row(
-            "orphaned partitions",
-            format!("{} ({open} without a new command)", orphans.len()),
-        );
-        if let (Some(median), Some(worst)) = (took.get(took.len() / 2), took.last()) {
-            let late = took.iter().filter(|took| **took > bound).count();
-            self.row("kill to first accepted command, median", seconds(*median));
-            self.row("kill to first accepted command, worst", seconds(*worst));
-            self.row(format!("of these later than {}", seconds(bound)), late);
+        for cause in Cause::ALL {
+            let of = || orphans.iter().filter(|orphan| orphan.cause == cause);
+            let mut took: Vec<Duration> = of().filter_map(|orphan| orphan.took).collect();
+            took.sort_unstable();
+            if let (Some(median), Some(worst)) = (took.get(took.len() / 2), took.last()) {
+                let late = took.iter().filter(|took| **took > bound).count();
+                let figures = format!(
+                    "median {}, worst {}; {late} of {} later than {}; {} without a new command",
+                    seconds(*median),
+                    seconds(*worst),
+                    took.len(),
+                    seconds(bound),
+                    of().count() - took.len()
+                );
+                let what = format!("{} to the first new command of a partition", cause.text());
+                self.row(what, figures);
+            }
         }
     }
 

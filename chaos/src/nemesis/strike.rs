@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::fault::{Fault, Kind};
 use super::schedule::Step;
 use crate::cluster::{Cluster, Death, PARTITIONS, PREFIX, READY_MAX};
+use crate::recovery::Cause;
 use crate::workload::Shared;
 
 /// How often it is looked whether a node has ended by itself.
@@ -135,15 +136,17 @@ impl<'a> Nemesis<'a> {
         match fault.kind {
             Kind::Kill(node) => {
                 self.done.kills += 1;
-                self.shared.recovery.orphaned(self.owned_by(node));
+                self.orphan(node, Cause::Killed);
                 self.cluster.nodes[node].kill();
             }
             Kind::Freeze(node) => {
                 self.done.pauses += 1;
+                self.orphan(node, Cause::Asleep);
                 self.cluster.nodes[node].freeze();
             }
             Kind::Terminate(node) => {
                 self.done.terminations += 1;
+                self.orphan(node, Cause::Stopped);
                 let ended = self.cluster.nodes[node].terminate().await;
                 if let Err(error) = ended {
                     self.shared.record.wrong(format!("{error:#}"));
@@ -210,6 +213,10 @@ impl<'a> Nemesis<'a> {
         }
         self.done.slowest_start = self.done.slowest_start.max(since.elapsed());
         Ok(())
+    }
+
+    fn orphan(&self, node: usize, cause: Cause) {
+        self.shared.recovery.orphaned(self.owned_by(node), cause);
     }
 
     /// The partitions under load that the node serves, as far as is known.

@@ -86,9 +86,9 @@ impl Stage {
     ) -> anyhow::Result<(Cluster, Outcome)> {
         let mut table = Table::default();
         println!("no more faults; waiting for calm");
-        let again = calm::accepts_again(&self.workload.shared, self.before, fault).await;
+        let limit = Duration::from_secs_f64(common.calm_max);
+        let again = calm::accepts_again(&self.workload.shared, self.before, fault, limit).await;
         let shared = self.workload.finish(RESOLVE_MAX).await;
-        let limit = calm::CALM_MAX.max(fault.elapsed() + Duration::from_secs(10));
         let followed = calm::nobody_is_behind(&self.cluster, &*self.log, fault, limit).await;
         self.watching.drain(..).for_each(|watching| watching.abort());
         println!("reading the log and checking everything");

@@ -98,7 +98,6 @@ async fn one_round(
         kind: Kind::Freeze(node),
         lasts,
     };
-    shared.recovery.orphaned(nemesis.owned_by(node));
     let frozen = Instant::now();
     nemesis.begin(fault).await?;
     nemesis.wait(lasts).await;
