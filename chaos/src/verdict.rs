@@ -50,6 +50,14 @@ impl Verdict {
         self.notes.push(note.into());
     }
 
+    /// Adds to each breach what was asked and told of its command.
+    pub(crate) fn explain(&mut self, evidence: &Evidence) {
+        for breach in self.breaches.iter_mut().take(SHOWN_MAX) {
+            let told = evidence.told_of(breach);
+            breach.extend(told.iter().map(|attempt| format!("\n    {attempt}")));
+        }
+    }
+
     /// Prints what is wrong. An error when anything is.
     pub(crate) fn conclude(&self) -> anyhow::Result<()> {
         for breach in self.breaches.iter().take(SHOWN_MAX) {

@@ -205,6 +205,11 @@ impl Node {
         Some(death)
     }
 
+    /// The end of its log.
+    pub(super) fn tail(&self) -> String {
+        self.daybook.tail()
+    }
+
     /// Whether both APIs say so.
     pub(crate) async fn is_ready(&mut self) -> bool {
         for address in [self.commands, self.queries] {

@@ -97,6 +97,7 @@ impl Stage {
             println!("lying: {}", lie.tell(&mut evidence)?);
         }
         let mut verdict = verdict::judge(&mut evidence);
+        verdict.explain(&evidence);
         verdict::clients(&shared, &mut verdict);
         let void = verdict::void(&evidence, &mut verdict);
         if common.lies {

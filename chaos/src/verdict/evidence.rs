@@ -1,5 +1,7 @@
 //! Everything that is held against each other.
 
+use std::fmt;
+
 use checker::{Attempt, History, Question, read_topic};
 use domain::order::{self, Order};
 use domain::stock_item::{self, StockItem};
@@ -44,6 +46,13 @@ impl Evidence {
         })
     }
 
+    /// The attempts of every command that is named in `text`.
+    pub(super) fn told_of(&self, text: &str) -> Vec<String> {
+        let mut told = attempts_of(&self.stock, text);
+        told.extend(attempts_of(&self.orders, text));
+        told
+    }
+
     /// To lie about.
     pub(super) fn copy(&self) -> Self {
         Self {
@@ -56,6 +65,15 @@ impl Evidence {
             readers: self.readers.clone(),
         }
     }
+}
+
+fn attempts_of<A: Aggregate>(history: &History<A>, text: &str) -> Vec<String>
+where
+    A::Command: fmt::Debug,
+{
+    let named = |attempt: &&Attempt<A>| text.contains(&attempt.question.command.to_string());
+    let attempts = history.attempts.iter().filter(named);
+    attempts.map(|attempt| format!("{attempt:?}")).collect()
 }
 
 fn copy<A: Aggregate>(history: &History<A>) -> History<A> {
