@@ -19,7 +19,8 @@ struct Known {
     at_most: Vec<(Duration, Offset)>,
 }
 
-/// Sets the ends of all refused attempts, as narrow as the history allows.
+/// Sets the ends of all refused attempts, as narrow as the history allows; and of repeats the end at their
+/// question: what lay below it already they have not made themselves.
 pub(super) fn bound<A: Aggregate>(history: &mut History<A>) {
     let mut partitions: BTreeMap<TopicPartition, Known> = BTreeMap::new();
     for attempt in &history.attempts {
@@ -34,11 +35,21 @@ pub(super) fn bound<A: Aggregate>(history: &mut History<A>) {
     }
     partitions.values_mut().for_each(Known::sort);
     for attempt in &mut history.attempts {
-        if attempt.outcome == Outcome::Refused
-            && let Some(known) = partitions.get(&attempt.question.at)
-        {
-            attempt.sent.end = Some(known.end_at_least(attempt.sent.elapsed));
-            attempt.answered.end = known.end_at_most(attempt.answered.elapsed);
+        let Some(known) = partitions.get(&attempt.question.at) else {
+            continue;
+        };
+        let sent = Some(known.end_at_least(attempt.sent.elapsed));
+        match &attempt.outcome {
+            Outcome::Refused => {
+                attempt.sent.end = sent;
+                attempt.answered.end = known.end_at_most(attempt.answered.elapsed);
+            }
+            Outcome::Accepted(accepted) if accepted.replayed => attempt.sent.end = sent,
+            Outcome::Accepted(_)
+            | Outcome::Conflict(_)
+            | Outcome::KeyReused
+            | Outcome::NotAttempted(_)
+            | Outcome::Unknown => {}
         }
     }
 }

@@ -82,13 +82,13 @@ impl Lie {
 
 /// Accepted for the first time, from the middle of the run on: an index, and what was told.
 fn accepted(attempts: &[Attempt<StockItem>], receiving: bool) -> anyhow::Result<(usize, Accepted)> {
-    let of = |(index, attempt): (usize, &Attempt<StockItem>)| match &attempt.outcome {
-        Outcome::Accepted(told) if !told.replayed => {
-            let content = attempt.question.content.as_deref();
-            let receives = matches!(content, Some(StockCommand::Receive { .. }));
-            (receives || !receiving).then(|| (index, told.clone()))
-        }
-        _ => None,
+    let of = |(index, attempt): (usize, &Attempt<StockItem>)| {
+        let Outcome::Accepted(told) = &attempt.outcome else {
+            return None;
+        };
+        let content = attempt.question.content.as_deref();
+        let receives = matches!(content, Some(StockCommand::Receive { .. }));
+        (!told.replayed && (receives || !receiving)).then(|| (index, told.clone()))
     };
     let mut late = attempts.iter().enumerate().skip(attempts.len() / 2);
     late.find_map(of).context("nothing was accepted")
