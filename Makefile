@@ -4,7 +4,7 @@ LOG ?= postgres
 ARGS ?=
 MINUTES ?= 5
 
-.PHONY: run test check deny bench chaos setup schemas
+.PHONY: run test sim check deny bench chaos setup schemas
 
 run: setup ## start a whole Daybook with a demo catalogue; LOG=kafka starts a local Kafka first
 	cargo xtask run --log $(LOG) -- $(ARGS)
@@ -12,6 +12,9 @@ run: setup ## start a whole Daybook with a demo catalogue; LOG=kafka starts a lo
 test: setup ## all tests, on a real Kafka and a real PostgreSQL
 	cargo build --quiet --bin daybook
 	cargo test --workspace
+
+sim: setup ## whole nodes on a log that misbehaves: SEEDS=2000 FROM=0 runs many, SEED=7 shows one, ARGS=--bugs finds each seeded bug
+	cargo run --quiet --release --package simulation -- $(if $(SEED),--seed $(SEED)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(FROM),--from $(FROM)) $(ARGS)
 
 check: setup ## formatting and lints
 	cargo fmt --all -- --check

@@ -72,7 +72,7 @@ impl InProcess {
         };
         let all = (0..partitions).map(|number| topic.partition(number)).collect();
         let assignment = Box::new(Everything::of(all));
-        let (service, ended) = owner::spawn::<Order>(settings, assignment, stop.clone());
+        let (service, ended) = owner::spawn::<Order>(settings, None, assignment, stop.clone());
         tokio::spawn(async move {
             if let Ok(Err(error)) = ended.await {
                 eprintln!("the owner failed: {error}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use checker::{CheckpointMove, Checkpoints};
-use domain::{order, product, stock_item};
+use domain::{order, stock_item};
 use eventsourcing::ids::Offset;
 use eventsourcing::log::Log;
 use eventsourcing::topic::{Topic, TopicPartition};
@@ -13,14 +13,8 @@ use sqlx::{Connection, PgConnection};
 use crate::cluster::{PARTITIONS, PREFIX};
 use crate::workload::Record;
 
-/// Every reader with its service.
-const READERS: [(&str, &str); 5] = [
-    ("availability", stock_item::SERVICE),
-    ("orders", order::SERVICE),
-    ("sales", order::SERVICE),
-    ("products", product::SERVICE),
-    ("checkout", order::SERVICE),
-];
+/// The process, with its service.
+const CHECKOUT: (&str, &str) = ("checkout", order::SERVICE);
 
 /// How long one look may take.
 const LOOK_MAX: Duration = Duration::from_secs(2);
@@ -58,7 +52,11 @@ pub(crate) async fn lag(log: &dyn Log, url: &str) -> anyhow::Result<u64> {
     let readers = readers(url).await?;
     let mut ends: BTreeMap<TopicPartition, Offset> = BTreeMap::new();
     let mut lag = 0;
-    for (reader, service) in READERS {
+    let all = projections::all();
+    let projections = all
+        .iter()
+        .map(|projection| (projection.name(), projection.service()));
+    for (reader, service) in projections.chain([CHECKOUT]) {
         let topic = Topic::events(PREFIX, service);
         for at in (0..PARTITIONS).map(|number| topic.partition(number)) {
             let end = match ends.get(&at) {

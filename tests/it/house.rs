@@ -74,10 +74,21 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
             "eventsourcing-postgres",
         ],
     ),
+    (
+        "simulation",
+        &[
+            "rdkafka",
+            "sqlx",
+            "axum",
+            "domain",
+            "eventsourcing-kafka",
+            "eventsourcing-postgres",
+        ],
+    ),
 ];
 
 /// For tests only: nothing that runs in production may come to name them.
-const TESTS_ONLY: &[&str] = &["checker", "testkit"];
+const TESTS_ONLY: &[&str] = &["checker", "simulation", "testkit"];
 
 const LINES_MAX: usize = 400;
 

@@ -11,6 +11,7 @@ mod nodes;
 mod position;
 mod rebuild;
 mod shop;
+mod states;
 mod walk;
 
 /// Runs each test once on either log.

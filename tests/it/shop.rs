@@ -28,10 +28,17 @@ pub(crate) struct Shop {
 
 impl Shop {
     pub(crate) async fn open(log: Log) -> Self {
+        Self::open_with(log, &[]).await
+    }
+
+    /// With these settings besides, as environment variables.
+    pub(crate) async fn open_with(log: Log, settings: &[(&str, &str)]) -> Self {
         let directory = testkit::directory().expect("a directory");
         let database_url = testkit::postgres().await.url;
         let mut arguments = vec!["up".to_owned(), "--dev".to_owned()];
-        let mut environment = vec![("DATABASE_URL".to_owned(), database_url.clone())];
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let mut environment: Vec<(String, String)> = settings.iter().map(own).collect();
+        environment.push(("DATABASE_URL".to_owned(), database_url.clone()));
         if let Log::Kafka = log {
             let broker = tokio::task::spawn_blocking(testkit::kafka)
                 .await

@@ -197,6 +197,7 @@ const fn reason(why: Option<Unavailable>) -> &'static str {
     match why {
         Some(Unavailable::Overloaded) => "overloaded",
         Some(Unavailable::NoOwner) => "no_owner",
+        Some(Unavailable::NoState) => "state_unavailable",
         Some(Unavailable::Deposed) => "deposed",
         Some(Unavailable::Stopping) => "stopping",
         None => "no connection, or another reason",

@@ -73,6 +73,11 @@ fn acknowledged<A: Aggregate, E: Event>(
             found: place_of(fact),
             found_sequence: fact.sequence(),
         });
+    } else if !same_request(&attempt.question, fact) {
+        breaches.push(Breach::AnsweredForAnother {
+            command: *command,
+            place: place_of(fact),
+        });
     } else if let Some(end) = attempt.answered.end.filter(|end| fact.offset >= *end) {
         let place = place_of(fact);
         breaches.push(Breach::AcknowledgedEarly {

@@ -127,6 +127,9 @@ pub enum Breach {
         aggregate: AggregateId,
         command: CommandId,
     },
+    /// I3.
+    #[error("I3: another request than the one at {place} came under {command} and was told its outcome")]
+    AnsweredForAnother { command: CommandId, place: Place },
     /// I4: the log holds what nobody can read, or a node stopped because of what it read.
     #[error("I4: {place} cannot be read: {defect}")]
     Unreadable { place: Place, defect: String },
@@ -229,7 +232,8 @@ impl Breach {
             Self::Doubled { .. }
             | Self::RepeatRefused { .. }
             | Self::FreshTwice { .. }
-            | Self::KeyNotReused { .. } => Invariant::I3,
+            | Self::KeyNotReused { .. }
+            | Self::AnsweredForAnother { .. } => Invariant::I3,
             Self::Unreadable { .. }
             | Self::Gap { .. }
             | Self::TwoPartitions { .. }

@@ -11,7 +11,7 @@ use broken::made::{Made, Total, Totals, accepted, account, command, question, re
 use checker::{Breach, CheckpointMove, Commands, Invariant, Outcome, Read, check_tally, check_view};
 use eventsourcing::command::Expected;
 use eventsourcing::contract::account::Command;
-use eventsourcing::ids::{Offset, Sequence};
+use eventsourcing::ids::{Digest, Offset, Sequence};
 
 #[track_caller]
 fn breaks(made: &Made, invariant: Invariant, matches: fn(&Breach) -> bool) {
@@ -193,6 +193,18 @@ fn a_repeat_that_was_refused() {
     breaks(&made, Invariant::I3, |breach| {
         matches!(breach, Breach::RepeatRefused { .. })
     });
+}
+
+#[test]
+fn another_request_under_a_known_key_that_got_its_outcome() {
+    let mut made = sound();
+    made.asked_under("a", "1", Command::Deposit(6), Digest(0), replayed(1, 1));
+    breaks(&made, Invariant::I3, |breach| {
+        matches!(breach, Breach::AnsweredForAnother { .. })
+    });
+    let mut made = sound();
+    made.asked_under("a", "1", Command::Deposit(6), Digest(0), Outcome::KeyReused);
+    assert!(made.check(Commands::All).breaches.is_empty(), "so it should be");
 }
 
 #[test]

@@ -62,6 +62,7 @@ pub(crate) fn problem<R: Coded>(failure: Failure<R>) -> Problem {
             let code = match reason {
                 Unavailable::Overloaded => "overloaded",
                 Unavailable::NoOwner => "no_owner",
+                Unavailable::NoState => "state_unavailable",
                 Unavailable::Deposed => "deposed",
                 Unavailable::Stopping => "stopping",
             };

@@ -8,3 +8,4 @@ pub mod migrate;
 pub mod process;
 pub mod projection;
 pub mod rebuild;
+pub mod states;

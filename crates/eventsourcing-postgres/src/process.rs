@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use eventsourcing::checkpoint::{CheckpointError, ProcessCheckpoint, ProcessCheckpoints};
+use eventsourcing::checkpoint::{Checkpoint, CheckpointError, ProcessCheckpoints};
 use eventsourcing::ids::{Epoch, Offset, OwnerId};
 use eventsourcing::rule::{Rule, Term};
 use eventsourcing::topic::TopicPartition;
@@ -21,7 +21,7 @@ pub struct PostgresCheckpoints(pub PgPool);
 
 #[async_trait]
 impl ProcessCheckpoints for PostgresCheckpoints {
-    async fn load(&self, process: &str, at: &TopicPartition) -> Result<ProcessCheckpoint, CheckpointError> {
+    async fn load(&self, process: &str, at: &TopicPartition) -> Result<Checkpoint, CheckpointError> {
         let asking = sqlx::query_as(
             "SELECT next, epoch, owner FROM daybook.process_checkpoints
              WHERE process = $1 AND topic = $2 AND partition = $3",
@@ -34,13 +34,13 @@ impl ProcessCheckpoints for PostgresCheckpoints {
         let row: Option<(i64, i64, Option<Uuid>)> = row.await.map_err(unavailable)?;
         lent.give_back();
         let Some((next, epoch, owner)) = row else {
-            return Ok(ProcessCheckpoint::default());
+            return Ok(Checkpoint::default());
         };
         let term = |owner| Term {
             epoch: Epoch(epoch.cast_unsigned()),
             owner: OwnerId(owner),
         };
-        Ok(ProcessCheckpoint {
+        Ok(Checkpoint {
             next: Offset(next.cast_unsigned()),
             rule: Rule::resumed(owner.map(term)),
         })
@@ -50,8 +50,8 @@ impl ProcessCheckpoints for PostgresCheckpoints {
         &self,
         process: &str,
         at: &TopicPartition,
-        from: ProcessCheckpoint,
-        to: ProcessCheckpoint,
+        from: Checkpoint,
+        to: Checkpoint,
     ) -> Result<(), CheckpointError> {
         let storing = sqlx::query(
             "INSERT INTO daybook.process_checkpoints AS c (process, topic, partition, next, epoch, owner)

@@ -5,8 +5,7 @@
 mod apply;
 mod checkpoint;
 mod fold;
-mod runner;
-mod scan;
+mod read_model;
 mod table;
 mod version;
 
@@ -15,10 +14,9 @@ use eventsourcing::projection::{Table, Tally, View};
 use thiserror::Error;
 
 pub(crate) use apply::transact;
-pub(crate) use checkpoint::load as load_checkpoints;
-pub use runner::{Config, Runner, Status};
-pub(crate) use scan::Scan;
-pub(crate) use table::{create_indexes, create_table, point_view, schema};
+pub(crate) use checkpoint::{from_row, load as load_checkpoints};
+pub use read_model::{Config, PostgresReadModel};
+pub(crate) use table::{create_indexes, create_table, load as load_sql, point_view, schema};
 pub(crate) use version::{active_version, ensure_active, fingerprint, record_fingerprint};
 
 use fold::Fold;
@@ -85,6 +83,11 @@ impl Projection {
     /// Its name.
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// The service whose topic it folds.
+    pub const fn service(&self) -> &'static str {
+        self.service
     }
 }
 

@@ -1,6 +1,7 @@
 //! The port that says which partitions this node should own. For liveness only: safety rests on R.
 
 use async_trait::async_trait;
+use tokio::sync::mpsc;
 
 use crate::topic::TopicPartition;
 
@@ -41,5 +42,13 @@ impl Assignment for Everything {
             Some(partition) => Some(AssignmentChange::Assigned(partition)),
             None => std::future::pending().await,
         }
+    }
+}
+
+/// Whatever is sent: for assignments that come about elsewhere. Ends with its sender.
+#[async_trait]
+impl Assignment for mpsc::UnboundedReceiver<AssignmentChange> {
+    async fn next(&mut self) -> Option<AssignmentChange> {
+        self.recv().await
     }
 }

@@ -16,9 +16,6 @@ pub struct Checkpoint {
     pub rule: Rule,
 }
 
-/// A process's checkpoint.
-pub type ProcessCheckpoint = Checkpoint;
-
 /// Why a checkpoint was not read or moved.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum CheckpointError {
@@ -34,14 +31,14 @@ pub enum CheckpointError {
 #[async_trait]
 pub trait ProcessCheckpoints: Send + Sync + 'static {
     /// The checkpoint; the beginning when there is none.
-    async fn load(&self, process: &str, at: &TopicPartition) -> Result<ProcessCheckpoint, CheckpointError>;
+    async fn load(&self, process: &str, at: &TopicPartition) -> Result<Checkpoint, CheckpointError>;
 
     /// Moves it by compare-and-set.
     async fn store(
         &self,
         process: &str,
         at: &TopicPartition,
-        from: ProcessCheckpoint,
-        to: ProcessCheckpoint,
+        from: Checkpoint,
+        to: Checkpoint,
     ) -> Result<(), CheckpointError>;
 }

@@ -86,6 +86,9 @@ pub enum Unavailable {
     /// The partition has no serving owner here: starting, re-fencing, or the log is away.
     #[error("the partition has no serving owner")]
     NoOwner,
+    /// The aggregate is not in memory, and the table of states is away.
+    #[error("the state of the aggregate cannot be read at the moment")]
+    NoState,
     /// Another owner took the partition; the command is void.
     #[error("another owner took the partition")]
     Deposed,

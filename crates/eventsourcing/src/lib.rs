@@ -18,6 +18,7 @@ pub mod process;
 pub mod projection;
 pub mod record;
 pub mod rule;
+pub mod states;
 pub mod topic;
 
 #[cfg(feature = "runtime")]
@@ -35,6 +36,10 @@ pub mod log;
 #[cfg(feature = "runtime")]
 pub mod owner;
 #[cfg(feature = "runtime")]
+pub mod readers;
+#[cfg(feature = "runtime")]
 pub mod routes;
 #[cfg(feature = "testing")]
 pub mod simulated;
+#[cfg(feature = "runtime")]
+pub mod state_table;

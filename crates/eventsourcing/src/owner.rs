@@ -16,11 +16,14 @@
 mod acquire;
 mod batch;
 mod book;
+mod bug;
+mod cold;
 mod decide;
 mod land;
 mod mailbox;
 mod partition;
 mod serve;
+mod upkeep;
 mod waiting;
 
 use std::sync::Arc;
@@ -42,7 +45,9 @@ use crate::dispatch::Dispatch;
 use crate::ids::AggregateId;
 use crate::log::{Log, LogError};
 use crate::position::Position;
+use crate::state_table::StateTable;
 use crate::topic::{Topic, TopicPartition, partition_of};
+pub use bug::SeededBug;
 use mailbox::{Execute, Message, Waiter};
 use partition::{Partition, Role};
 
@@ -61,6 +66,10 @@ pub struct Config {
     pub retry_pause: Duration,
     /// Callers of [`Service::wait_until`] per partition.
     pub waiters_max: usize,
+    /// Aggregates in memory per partition, beyond which those that the table of states has are forgotten.
+    pub aggregates_max: usize,
+    /// How long a new owner waits for a table of states that is away before it reads the whole log instead.
+    pub states_timeout: Duration,
     /// Breaks one rule of the protocol, so that a test can show that its checkers notice.
     #[cfg(feature = "seeded-bugs")]
     pub bug: Option<SeededBug>,
@@ -75,27 +84,12 @@ impl Default for Config {
             command_timeout: Duration::from_secs(10),
             retry_pause: Duration::from_millis(100),
             waiters_max: 10_000,
+            aggregates_max: 500_000,
+            states_timeout: Duration::from_secs(10),
             #[cfg(feature = "seeded-bugs")]
             bug: None,
         }
     }
-}
-
-/// Known ways to get the protocol wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SeededBug {
-    /// Answer before the log has acknowledged.
-    AckBeforeDelivery,
-    /// Take any acknowledged offsets for contiguous ones, so a fence in between goes unnoticed.
-    FencingIgnored,
-    /// Forget which commands were accepted.
-    DedupeDropped,
-    /// Answer a refusal without looking whether the state it rests on is still the newest.
-    StaleRefusal,
-    /// Take an unknown outcome for "not written".
-    UnknownMeansLost,
-    /// Resolve an unknown outcome by reading to the high watermark, without a barrier.
-    NoBarrier,
 }
 
 impl Config {
@@ -179,9 +173,11 @@ impl<A: Aggregate> Clone for Service<A> {
 }
 
 /// Starts one task per partition. They own what `assignment` assigns, until `shutdown`; the handle
-/// then ends with `Ok`. An error means that the process should go down.
+/// then ends with `Ok`. An error means that the process should go down. Without `states` each of them reads
+/// its whole partition first, and memory has every aggregate.
 pub fn spawn<A: Aggregate>(
     settings: Settings,
+    states: Option<&Arc<dyn StateTable<A>>>,
     assignment: Box<dyn Assignment>,
     shutdown: CancellationToken,
 ) -> (Service<A>, JoinHandle<Result<(), OwnerError>>) {
@@ -202,6 +198,7 @@ pub fn spawn<A: Aggregate>(
         let partition = Partition::<A>::new(
             settings.topic.partition(number),
             settings.clone(),
+            states.cloned(),
             Bytes::from(settings.source.clone()),
             inbox,
             role_seen,
@@ -303,7 +300,9 @@ impl<A: Aggregate> Service<A> {
     fn not_attempted<R>(&self, reason: Unavailable) -> Failure<R> {
         let retry_after = match reason {
             Unavailable::Overloaded => self.config.retry_pause,
-            Unavailable::NoOwner | Unavailable::Deposed | Unavailable::Stopping => Duration::from_secs(1),
+            Unavailable::NoOwner | Unavailable::NoState | Unavailable::Deposed | Unavailable::Stopping => {
+                Duration::from_secs(1)
+            }
         };
         Failure::NotAttempted { reason, retry_after }
     }

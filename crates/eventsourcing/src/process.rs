@@ -1,5 +1,12 @@
 //! A process (process manager, saga): a pure reaction from events to commands.
 
+#[cfg(feature = "runtime")]
+mod plans;
+#[cfg(feature = "runtime")]
+pub mod runner;
+#[cfg(feature = "runtime")]
+pub mod send;
+
 use crate::aggregate::Recorded;
 use crate::ids::{AggregateId, CommandId, EventId};
 

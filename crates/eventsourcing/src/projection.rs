@@ -3,6 +3,11 @@
 //! There are two kinds, told apart by whose rows they write. A [`View`] row belongs to one
 //! aggregate; a [`Tally`] row is a counter that many aggregates add to.
 
+#[cfg(feature = "runtime")]
+pub mod read_model;
+#[cfg(feature = "runtime")]
+pub mod runner;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;

@@ -1,8 +1,15 @@
 //! A log in memory that misbehaves on purpose, the same way for the same seed: appends are delayed,
 //! lost, late, split, acknowledged to nobody; reads fail now and then. What it never does is what no
-//! log may do: lose an acknowledged record, reorder one append, or write one append twice.
+//! log may do: lose an acknowledged record, reorder one append, or write one append twice. Beside it, for
+//! those who read the log, stores for rows and checkpoints that misbehave in the same way.
+
+mod checkpoints;
+mod read_model;
+mod states;
+mod store;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -10,12 +17,17 @@ use async_trait::async_trait;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use time::OffsetDateTime;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::ids::Offset;
 use crate::log::{Appended, Bounds, Log, LogError, Reader};
 use crate::record::{Record, Stored};
 use crate::topic::{Topic, TopicPartition};
+
+pub use checkpoints::SimulatedCheckpoints;
+pub use read_model::{CheckpointBug, Rows, SimulatedReadModel};
+pub use states::{SimulatedStates, TableFaults};
+pub use store::StoreFaults;
 
 /// How badly the log behaves; probabilities from 0 to 1.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +77,8 @@ pub struct SimulatedLog {
 
 struct Shared {
     state: Mutex<State>,
-    grown: watch::Sender<u64>,
+    /// And no `watch`, which wakes several waiters in an order of its own, another one in each run.
+    grown: Notify,
 }
 
 struct State {
@@ -95,7 +108,7 @@ impl SimulatedLog {
         });
         let shared = Shared {
             state,
-            grown: watch::Sender::new(0),
+            grown: Notify::new(),
         };
         Self {
             shared: Arc::new(shared),
@@ -169,7 +182,7 @@ impl SimulatedLog {
             record,
         });
         drop(state);
-        self.shared.grown.send_modify(|writes| *writes += 1);
+        self.shared.grown.notify_waiters();
         offset
     }
 
@@ -250,12 +263,8 @@ impl Log for SimulatedLog {
                 });
             }
         }
-        let grown = self.shared.grown.subscribe();
-        Ok(Box::new(SimulatedReader {
-            log: self.clone(),
-            from,
-            grown,
-        }))
+        let log = self.clone();
+        Ok(Box::new(SimulatedReader { log, from }))
     }
 
     async fn bounds(&self, of: &TopicPartition) -> Result<Bounds, LogError> {
@@ -274,14 +283,16 @@ impl Log for SimulatedLog {
 struct SimulatedReader {
     log: SimulatedLog,
     from: Vec<(TopicPartition, Offset)>,
-    grown: watch::Receiver<u64>,
 }
 
 #[async_trait]
 impl Reader for SimulatedReader {
     async fn next(&mut self, max: usize) -> Result<Vec<Stored>, LogError> {
+        let shared = Arc::clone(&self.log.shared);
         loop {
-            self.grown.borrow_and_update();
+            // Listening before looking: what is written in between is noticed.
+            let mut grown = pin!(shared.grown.notified());
+            grown.as_mut().enable();
             let mut batch: Vec<Stored> = Vec::new();
             for (at, next) in &mut self.from {
                 self.log.check(at)?;
@@ -297,9 +308,7 @@ impl Reader for SimulatedReader {
             if !batch.is_empty() {
                 return Ok(batch);
             }
-            if self.grown.changed().await.is_err() {
-                return Err(LogError::Unavailable("the simulated log is gone".to_owned()));
-            }
+            grown.await;
         }
     }
 }

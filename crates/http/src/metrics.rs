@@ -17,6 +17,8 @@ pub const HTTP_CONNECTIONS: &str = "daybook_http_connections";
 pub const OWNER_APPEND_SECONDS: &str = "daybook_owner_append_seconds";
 /// Histogram: records in one batch.
 pub const OWNER_BATCH_RECORDS: &str = "daybook_owner_batch_records";
+/// Gauge: aggregates in the memory of an owner, by `topic` and `partition`.
+pub const OWNER_AGGREGATES: &str = "daybook_owner_aggregates";
 /// Histogram: records a projection applied in one transaction, by `projection`.
 pub const PROJECTION_BATCH_RECORDS: &str = "daybook_projection_batch_records";
 /// Counter: events parked, by `projection`.
@@ -80,6 +82,11 @@ pub fn describe() {
         "A batch, from append to acknowledgement"
     );
     describe_histogram!(OWNER_BATCH_RECORDS, Unit::Count, "Records in one batch");
+    describe_gauge!(
+        OWNER_AGGREGATES,
+        Unit::Count,
+        "Aggregates in the memory of an owner"
+    );
     describe_histogram!(
         PROJECTION_BATCH_RECORDS,
         Unit::Count,

@@ -10,9 +10,13 @@ mod sequence;
 #[cfg(test)]
 mod tests;
 
+use domain::order::Order;
+use domain::product::Product;
+use domain::stock_item::StockItem;
+use eventsourcing::states::States;
 use eventsourcing_postgres::projection::Projection;
 
-/// All read models.
+/// All read models, and the states that new owners start from.
 #[must_use]
 pub fn all() -> Vec<Projection> {
     vec![
@@ -20,5 +24,8 @@ pub fn all() -> Vec<Projection> {
         Projection::view::<availability::Availability>(),
         Projection::view::<orders::Orders>(),
         Projection::tally::<sales::Sales>(),
+        Projection::view::<States<Product>>(),
+        Projection::view::<States<StockItem>>(),
+        Projection::view::<States<Order>>(),
     ]
 }

@@ -7,6 +7,7 @@ pub mod projections;
 pub mod queries;
 pub mod remote;
 mod serving;
+mod shares;
 mod single;
 pub mod workers;
 

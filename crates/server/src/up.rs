@@ -37,12 +37,12 @@ pub async fn run(config: Config, seed: Option<&str>) -> anyhow::Result<()> {
     let mut process = Process::start(config, &[Api::Commands, Api::Queries]).await?;
     let owners = Owners::start(&mut process)?;
     let (reads, query_router) = queries::start(&mut process)?;
-    let projecting = projections::start(&mut process);
+    let projecting = projections::start(&mut process)?;
     let started = commands::start(&mut process, &owners, Some(reads.clone()));
     let (stock, orders) = (owners.stock.clone(), owners.orders.clone());
-    let tails = workers::start(&mut process, stock, orders);
+    let working = workers::start(&mut process, stock, orders)?;
 
-    let readiness = workers::readiness(commands::readiness(&owners, &started.prices), tails);
+    let readiness = workers::readiness(commands::readiness(&owners, &started.prices), working);
     process.serve(Endpoint {
         api: Api::Commands,
         router: started.router,

@@ -12,9 +12,8 @@ use eventsourcing::command::{Context, Expected};
 use eventsourcing::dispatch::Dispatch;
 use eventsourcing::ids::{AggregateId, Digest};
 use eventsourcing::process::Process;
-
-use crate::runner::Carry;
-use crate::send::{Backoff, Definite, send};
+use eventsourcing::process::runner::Carry;
+use eventsourcing::process::send::{Backoff, Definite, send};
 
 /// Sends the checkout's commands.
 pub struct CheckoutCarrier {

@@ -2,10 +2,9 @@
 //! points and started again.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use domain::checkout::Checkout;
 use domain::ids::{OrderId, stock_of};
 use domain::money::Price;
@@ -15,63 +14,32 @@ use domain::sku::Sku;
 use domain::stock_item::{StockCommand, StockItem};
 use eventsourcing::aggregate::{Aggregate, Event};
 use eventsourcing::assignment::Everything;
-use eventsourcing::checkpoint::{CheckpointError, ProcessCheckpoint, ProcessCheckpoints};
 use eventsourcing::clock::Counted;
 use eventsourcing::codec::{Parsed, decode, parse};
 use eventsourcing::command::{Context, Expected};
 use eventsourcing::dispatch::Dispatch;
 use eventsourcing::ids::{AggregateId, CommandId, Digest};
 use eventsourcing::owner::{self, Service};
+use eventsourcing::process::Process;
+use eventsourcing::process::runner::{self, RunError, Settings};
+use eventsourcing::process::send::Backoff;
+use eventsourcing::readers::{Presumption, Share};
 use eventsourcing::rule::{Rule, Verdict};
-use eventsourcing::simulated::{Faults, SimulatedLog};
-use eventsourcing::topic::{Topic, TopicPartition};
+use eventsourcing::simulated::{Faults, SimulatedCheckpoints, SimulatedLog, StoreFaults};
+use eventsourcing::topic::Topic;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use tokio_util::sync::CancellationToken;
-use workers::Backoff;
 use workers::checkout::CheckoutCarrier;
-use workers::runner::{self, RunError, Settings};
 
 const PARTITIONS: u32 = 4;
-
-/// Checkpoints that survive the runner.
-#[derive(Default)]
-struct InMemory(Mutex<BTreeMap<TopicPartition, ProcessCheckpoint>>);
-
-#[async_trait]
-impl ProcessCheckpoints for InMemory {
-    async fn load(&self, _: &str, at: &TopicPartition) -> Result<ProcessCheckpoint, CheckpointError> {
-        Ok(self
-            .0
-            .lock()
-            .expect("no panic inside")
-            .get(at)
-            .copied()
-            .unwrap_or_default())
-    }
-
-    async fn store(
-        &self,
-        _: &str,
-        at: &TopicPartition,
-        from: ProcessCheckpoint,
-        to: ProcessCheckpoint,
-    ) -> Result<(), CheckpointError> {
-        let mut known = self.0.lock().expect("no panic inside");
-        let checkpoint = known.entry(at.clone()).or_default();
-        if *checkpoint != from {
-            return Err(CheckpointError::Overtaken);
-        }
-        *checkpoint = to;
-        Ok(())
-    }
-}
 
 struct Shop {
     log: SimulatedLog,
     orders: Service<Order>,
     stock: Service<StockItem>,
-    checkpoints: Arc<InMemory>,
+    /// They survive the runner.
+    checkpoints: SimulatedCheckpoints,
 }
 
 fn topic(service: &str) -> Topic {
@@ -95,6 +63,7 @@ fn owners<A: Aggregate>(log: &SimulatedLog, service: &str) -> Service<A> {
     // The owners live as long as the test's runtime.
     owner::spawn::<A>(
         settings,
+        None,
         Box::new(Everything::of(partitions)),
         CancellationToken::new(),
     )
@@ -116,7 +85,7 @@ impl Shop {
             orders: owners(&log, "orders"),
             stock: owners(&log, "inventory"),
             log,
-            checkpoints: Arc::default(),
+            checkpoints: SimulatedCheckpoints::new(seed, StoreFaults::NONE),
         };
         serving(&shop.orders).await;
         serving(&shop.stock).await;
@@ -128,7 +97,7 @@ impl Shop {
         let settings = Settings {
             log: Arc::new(self.log.clone()),
             topic: topic("orders"),
-            checkpoints: self.checkpoints.clone(),
+            checkpoints: Arc::new(self.checkpoints.clone()),
             config: runner::Config {
                 batch_records_max: 32,
                 ..runner::Config::default()
@@ -144,7 +113,10 @@ impl Shop {
             backoff,
         };
         let shutdown = CancellationToken::new();
-        let (_, running) = runner::spawn::<Checkout>(settings, Arc::new(carrier), shutdown.clone());
+        let all = (0..PARTITIONS).map(|number| topic("orders").partition(number));
+        let all = Box::new(Everything::of(all.collect()));
+        let share = Share::follow(topic("orders"), all, Presumption::Nothing);
+        let (_, running) = runner::spawn::<Checkout>(settings, Arc::new(carrier), share, shutdown.clone());
         (shutdown, running)
     }
 
@@ -213,11 +185,9 @@ impl Shop {
 
     /// Where the process has come to in each partition.
     fn done_to(&self) -> Vec<u64> {
-        let known = self.checkpoints.0.lock().expect("no panic inside");
         let next = |number| {
-            known
-                .get(&topic("orders").partition(number))
-                .map_or(0, |checkpoint| checkpoint.next.0)
+            let at = topic("orders").partition(number);
+            self.checkpoints.checkpoint(Checkout::NAME, &at).next.0
         };
         (0..PARTITIONS).map(next).collect()
     }

@@ -162,6 +162,23 @@ impl Made {
         pending.answered(told, Some(Offset(window.1)));
     }
 
+    /// Asked at the end of the log, as another request under a known key.
+    pub(crate) fn asked_under(
+        &mut self,
+        of: &str,
+        key: &str,
+        content: Command,
+        digest: Digest,
+        told: Outcome,
+    ) {
+        let question = Question {
+            digest: Some(digest),
+            ..question(of, key, content, Expected::Any)
+        };
+        let end = Some(Offset(self.log.len() as u64));
+        self.recorder.ask(question, end).answered(told, end);
+    }
+
     /// Asked with `If-Match` at the end of the log.
     pub(crate) fn asked_expecting(
         &mut self,

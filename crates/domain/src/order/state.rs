@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use eventsourcing::states::KeptState;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::command::Sale;
 
 /// Where an order stands. What is over keeps no lines: millions of them live in memory.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum OrderState {
     /// Not there.
     #[default]
@@ -25,6 +27,12 @@ pub enum OrderState {
     Imported,
     /// A credit note of the past.
     CreditNote,
+}
+
+impl KeptState for OrderState {
+    const NAME: &'static str = "order_states";
+    const SERVICE: &'static str = super::SERVICE;
+    const VERSION: u32 = 1;
 }
 
 impl OrderState {

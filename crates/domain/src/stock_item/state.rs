@@ -1,7 +1,9 @@
 //! What a decision about a stock item needs. The collections are persistent: a copy costs nothing,
 //! however many reservations a popular item has.
 
+use eventsourcing::states::KeptState;
 use imbl::{OrdMap, OrdSet, Vector};
+use serde::{Deserialize, Serialize};
 
 use super::error::StockRefusal;
 use crate::ids::OrderId;
@@ -11,7 +13,8 @@ use crate::quantity::Quantity;
 pub const CLOSED_MAX: usize = 1_024;
 
 /// The units of one SKU.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Kept", into = "Kept")]
 pub struct StockState {
     pub(super) on_hand: i64,
     reserved: i64,
@@ -20,15 +23,55 @@ pub struct StockState {
     closed_in_order: Vector<OrderId>,
 }
 
+/// The state as it is kept: nothing in it can be derived from the rest.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    on_hand: i64,
+    reservations: OrdMap<OrderId, Reservation>,
+    closed_in_order: Vector<OrderId>,
+}
+
+impl From<StockState> for Kept {
+    fn from(state: StockState) -> Self {
+        Self {
+            on_hand: state.on_hand,
+            reservations: state.reservations,
+            closed_in_order: state.closed_in_order,
+        }
+    }
+}
+
+impl From<Kept> for StockState {
+    fn from(kept: Kept) -> Self {
+        let units = |reservation: &Reservation| i64::from(reservation.quantity.units());
+        Self {
+            on_hand: kept.on_hand,
+            reserved: kept.reservations.values().map(units).sum(),
+            closed: kept.closed_in_order.iter().copied().collect(),
+            reservations: kept.reservations,
+            closed_in_order: kept.closed_in_order,
+        }
+    }
+}
+
+impl KeptState for StockState {
+    const NAME: &'static str = "stock_states";
+    const SERVICE: &'static str = super::SERVICE;
+    const VERSION: u32 = 1;
+}
+
 /// What an order holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Reservation {
     pub(super) quantity: Quantity,
     pub(super) status: ReservationStatus,
 }
 
 /// How firmly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ReservationStatus {
     /// Until the order is decided.
     Held,

@@ -2,11 +2,11 @@
 
 use std::collections::HashSet;
 
+use eventsourcing::readers::{Event, Key, Move, Scanned};
 use eventsourcing::topic::Topic;
 use sqlx::{Connection, PgConnection};
 
 use super::fold::Parked;
-use super::scan::{Event, Key, Scanned};
 use super::{Projection, ProjectionError, active_version, checkpoint, schema};
 
 /// How much is written at a time.
@@ -47,8 +47,8 @@ pub(crate) async fn transact(
     match attempt(connection, projection, version, topic, scanned, live, Pace::Event).await {
         Err(ProjectionError::Database(source)) if ProjectionError::is_data_of(&source) => {
             let first = scanned.moves.first();
-            let place =
-                first.map(|(partition, from, _)| format!("{}@{}", topic.partition(*partition), from.next));
+            let place = first
+                .map(|Move { partition, from, .. }| format!("{}@{}", topic.partition(*partition), from.next));
             Err(ProjectionError::Halted {
                 projection: projection.name,
                 place: place.unwrap_or_default(),

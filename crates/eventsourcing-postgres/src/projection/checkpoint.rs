@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use eventsourcing::checkpoint::Checkpoint;
 use eventsourcing::ids::{Epoch, Offset, OwnerId};
+use eventsourcing::readers::Move;
 use eventsourcing::rule::{Rule, Term};
 use eventsourcing::topic::Topic;
 use sqlx::PgConnection;
@@ -15,7 +16,7 @@ const fn last(checkpoint: &Checkpoint) -> i64 {
 }
 
 /// Of a partition's row.
-fn from_row(last: i64, epoch: i64, owner: Option<Uuid>) -> Checkpoint {
+pub(crate) fn from_row(last: i64, epoch: i64, owner: Option<Uuid>) -> Checkpoint {
     let term = |owner| Term {
         epoch: Epoch(epoch.cast_unsigned()),
         owner: OwnerId(owner),
@@ -65,14 +66,11 @@ pub(crate) async fn advance(
     projection: &str,
     version: i32,
     topic: &Topic,
-    moves: &[(u32, Checkpoint, Checkpoint)],
+    moves: &[Move],
 ) -> Result<bool, sqlx::Error> {
-    let column = |of: fn(&(u32, Checkpoint, Checkpoint)) -> i64| moves.iter().map(of).collect::<Vec<_>>();
-    let partitions: Vec<i32> = moves
-        .iter()
-        .map(|(partition, _, _)| partition.cast_signed())
-        .collect();
-    let owner = |(_, _, to): &(u32, Checkpoint, Checkpoint)| to.rule.current().map(|term| term.owner.0);
+    let column = |of: fn(&Move) -> i64| moves.iter().map(of).collect::<Vec<_>>();
+    let partitions: Vec<i32> = moves.iter().map(|step| step.partition.cast_signed()).collect();
+    let owner = |step: &Move| step.to.rule.current().map(|term| term.owner.0);
     let owners: Vec<Option<Uuid>> = moves.iter().map(owner).collect();
     let updated = sqlx::query(
         r#"UPDATE daybook.checkpoints c SET "offset" = m.after, epoch = m.epoch, owner = m.owner
@@ -85,9 +83,9 @@ pub(crate) async fn advance(
     .bind(version)
     .bind(topic.as_str())
     .bind(partitions)
-    .bind(column(|(_, from, _)| last(from)))
-    .bind(column(|(_, _, to)| last(to)))
-    .bind(column(|(_, _, to)| to.rule.epoch().0.cast_signed()))
+    .bind(column(|step| last(&step.from)))
+    .bind(column(|step| last(&step.to)))
+    .bind(column(|step| step.to.rule.epoch().0.cast_signed()))
     .bind(owners)
     .execute(connection)
     .await?;

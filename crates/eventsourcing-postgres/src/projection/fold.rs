@@ -6,14 +6,13 @@ mod view;
 use std::collections::HashSet;
 
 use async_trait::async_trait;
-use eventsourcing::codec;
 use eventsourcing::ids::Digest;
+use eventsourcing::readers::{Event, Key};
 use eventsourcing::record::Stored;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::ProjectionError;
-use super::scan::{Event, Key};
 
 pub(super) use tally::TallyFold;
 pub(super) use view::ViewFold;
@@ -78,8 +77,7 @@ impl<T: Default> Sample<T> {
 fn decoded<E: eventsourcing::aggregate::Event>(
     event: &Event,
 ) -> Result<eventsourcing::aggregate::Recorded<E>, String> {
-    let headers = event.headers.clone()?;
-    codec::decode::<E>(&event.stored, headers).map_err(|error| error.to_string())
+    event.decode().map_err(|error| error.to_string())
 }
 
 async fn write(connection: &mut PgConnection, sql: String, rows: Vec<Value>) -> Result<(), ProjectionError> {

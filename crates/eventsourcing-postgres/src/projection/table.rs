@@ -97,7 +97,7 @@ async fn shape(
 }
 
 /// Loads the rows of these keys: `(key, row as JSON)`.
-pub(super) fn load(schema: &str, table: &Table) -> String {
+pub(crate) fn load(schema: &str, table: &Table) -> String {
     let (name, key) = (table.name, key(table));
     format!("SELECT t.{key}, to_jsonb(t) FROM {schema}.{name} t WHERE t.{key} = ANY($1)")
 }

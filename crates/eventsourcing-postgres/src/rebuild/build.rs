@@ -6,11 +6,12 @@ use std::sync::Arc;
 use eventsourcing::checkpoint::Checkpoint;
 use eventsourcing::ids::Offset;
 use eventsourcing::log::{Log, Reader};
-use eventsourcing::topic::{Topic, TopicPartition};
+use eventsourcing::readers::Scan;
+use eventsourcing::topic::Topic;
 use sqlx::PgConnection;
 
 use super::RebuildError;
-use crate::projection::{Projection, ProjectionError, Scan, load_checkpoints, transact};
+use crate::projection::{Projection, ProjectionError, load_checkpoints, transact};
 
 /// Records folded in one transaction.
 pub(super) const BATCH_RECORDS_MAX: usize = 5_000;
@@ -52,9 +53,7 @@ impl<'a> Build<'a> {
             topic,
             live,
             version,
-            scan: Scan {
-                checkpoints: BTreeMap::new(),
-            },
+            scan: Scan::of(BTreeMap::new()),
             records: 0,
         }
     }
@@ -73,12 +72,9 @@ impl<'a> Build<'a> {
         Ok(load_checkpoints(connection, name, version, &self.topic, partitions).await?)
     }
 
-    /// A reader from these places on.
-    pub(super) async fn reader(&self, from: &Checkpoints) -> Result<Box<dyn Reader>, RebuildError> {
-        let from: Vec<(TopicPartition, Offset)> = from
-            .iter()
-            .map(|(number, at)| (self.topic.partition(*number), at.next))
-            .collect();
+    /// A reader for `scan`.
+    pub(super) async fn reader(&self, scan: &Scan) -> Result<Box<dyn Reader>, RebuildError> {
+        let from = scan.places(&self.topic);
         Ok(self.log.reader(from).await.map_err(ProjectionError::from)?)
     }
 
@@ -100,13 +96,13 @@ impl<'a> Build<'a> {
         progress: &(impl Fn(u64, u64) + Send + Sync),
     ) -> Result<(), RebuildError> {
         // What an attempt that was rolled back had folded is to be folded again.
-        self.scan.checkpoints = self.checkpoints(connection, self.version).await?;
-        let total = self.records + missing(&self.scan.checkpoints, targets);
-        if missing(&self.scan.checkpoints, targets) == 0 {
+        self.scan = Scan::of(self.checkpoints(connection, self.version).await?);
+        let total = self.records + missing(self.scan.checkpoints(), targets);
+        if missing(self.scan.checkpoints(), targets) == 0 {
             return Ok(());
         }
-        let mut reader = self.reader(&self.scan.checkpoints).await?;
-        while missing(&self.scan.checkpoints, targets) > 0 {
+        let mut reader = self.reader(&self.scan).await?;
+        while missing(self.scan.checkpoints(), targets) > 0 {
             let mut records = reader
                 .next(BATCH_RECORDS_MAX)
                 .await

@@ -1,14 +1,15 @@
 //! A changed fold has nothing to be equal to: a sample of keys is folded again, plainly, and compared.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use eventsourcing::checkpoint::Checkpoint;
+use eventsourcing::readers::Scan;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 use super::build::{BATCH_RECORDS_MAX, Build, missing};
 use super::{RebuildError, versions};
-use crate::projection::{ProjectionError, Scan, schema};
+use crate::projection::{ProjectionError, schema};
 
 /// How many differing rows are named.
 const EXAMPLES_MAX: usize = 5;
@@ -27,11 +28,9 @@ pub(super) async fn check(
     let parked = parked(&mut *connection, build).await?;
     let mut reference = build.projection.fold.reference();
     let start = |partition: &u32| (*partition, Checkpoint::default());
-    let mut scan = Scan {
-        checkpoints: targets.keys().map(start).collect::<BTreeMap<_, _>>(),
-    };
-    let mut reader = build.reader(&scan.checkpoints).await?;
-    while missing(&scan.checkpoints, &targets) > 0 {
+    let mut scan = Scan::of(targets.keys().map(start).collect());
+    let mut reader = build.reader(&scan).await?;
+    while missing(scan.checkpoints(), &targets) > 0 {
         let mut records = reader
             .next(BATCH_RECORDS_MAX)
             .await

@@ -5,18 +5,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use eventsourcing::aggregate::Recorded;
+use eventsourcing::assignment::Everything;
 use eventsourcing::clock::{Environment, System};
 use eventsourcing::codec::{self, EventHead, Fence, Meta};
 use eventsourcing::contract::account::Moved;
 use eventsourcing::ids::{CommandId, Digest, Epoch, Offset, OwnerId, Sequence};
 use eventsourcing::log::{Appended, Log};
+use eventsourcing::projection::runner::{self, RunError};
 use eventsourcing::projection::{Change, FoldError, Row, Table, View};
+use eventsourcing::readers::{Presumption, Share};
 use eventsourcing::record::Record;
 use eventsourcing::rule::Term;
 use eventsourcing::topic::Topic;
 use eventsourcing_postgres::log::{Config as LogConfig, PostgresLog};
 use eventsourcing_postgres::migrate::migrate;
-use eventsourcing_postgres::projection::{Config, Projection, ProjectionError, Runner};
+use eventsourcing_postgres::projection::{Config, PostgresReadModel, Projection};
 use eventsourcing_postgres::rebuild::{RebuildError, Rebuilt, rebuild};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
@@ -66,7 +69,7 @@ impl View for Balances {
     }
 }
 
-pub(crate) type Running = (JoinHandle<Result<(), ProjectionError>>, CancellationToken);
+pub(crate) type Running = (JoinHandle<Result<(), RunError>>, CancellationToken);
 
 pub(crate) struct Shop {
     pub(crate) pool: PgPool,
@@ -148,15 +151,28 @@ impl Shop {
     }
 
     pub(crate) fn live_of(&self, projection: Projection, batch_records_max: usize) -> Running {
-        let config = Config {
-            batch_records_max,
-            retry_pause: Duration::from_millis(20),
+        let everything = Box::new(Everything::of(vec![self.topic.partition(0)]));
+        let share = Share::follow(self.topic.clone(), everything, Presumption::Nothing);
+        self.share_of(projection, share, batch_records_max)
+    }
+
+    /// A projector of this share.
+    pub(crate) fn share_of(&self, projection: Projection, share: Share, batch_records_max: usize) -> Running {
+        let limits = Config {
             database_timeout: Duration::from_secs(1),
         };
-        let (pool, log) = (self.pool.clone(), Arc::clone(&self.log));
-        let runner = Runner::new(pool, log, "test", vec![projection], config);
+        let settings = runner::Settings {
+            log: Arc::clone(&self.log),
+            topic: self.topic.clone(),
+            read_model: Arc::new(PostgresReadModel::new(self.pool.clone(), projection, limits)),
+            config: runner::Config {
+                batch_records_max,
+                retry_pause: Duration::from_millis(20),
+            },
+        };
         let stop = CancellationToken::new();
-        (tokio::spawn(runner.run(stop.clone())), stop)
+        let (_, running) = runner::spawn(settings, share, stop.clone());
+        (running, stop)
     }
 
     pub(crate) async fn caught_up(&self) {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::aggregate::{Aggregate, DecodeError, Event};
+use crate::states::KeptState;
 
 /// An account.
 pub struct Account;
@@ -32,6 +33,12 @@ pub struct Moved {
 pub struct Insufficient {
     /// The balance it rests on.
     pub balance: i64,
+}
+
+impl KeptState for i64 {
+    const NAME: &'static str = "account_states";
+    const SERVICE: &'static str = "accounts";
+    const VERSION: u32 = 1;
 }
 
 impl Aggregate for Account {

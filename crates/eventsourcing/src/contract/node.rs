@@ -57,7 +57,7 @@ impl Node {
         };
         let shutdown = CancellationToken::new();
         let assignment = Box::new(Everything::of(partitions));
-        let (service, running) = owner::spawn(settings, assignment, shutdown.clone());
+        let (service, running) = owner::spawn(settings, None, assignment, shutdown.clone());
         Self {
             service,
             running,

@@ -65,7 +65,12 @@ pub async fn two_rivals_never_both_accept(harness: Harness) {
         let pair = nodes
             .iter()
             .map(|node| node.execute(&id, Command::Deposit(1), context(&key)));
-        successes += usize::from(futures::future::join_all(pair).await.iter().any(Result::is_ok));
+        let outcomes = futures::future::join_all(pair).await;
+        let first = outcomes
+            .iter()
+            .filter(|outcome| matches!(outcome, Ok(accepted) if !accepted.replayed));
+        assert!(first.count() <= 1, "one event, one first answer: {outcomes:?}");
+        successes += usize::from(outcomes.iter().any(Result::is_ok));
     }
     let events = accepted(&harness, &id).await;
     let commands: std::collections::BTreeSet<_> = events.iter().map(|(_, meta, _)| meta.command).collect();

@@ -1,6 +1,6 @@
 //! A batch: commands decided on the speculative state, waiting for the log to make it true.
 
-use std::collections::HashMap;
+use indexmap::IndexMap;
 
 use crate::aggregate::Aggregate;
 use crate::command::{Accepted, Failure, Unavailable};
@@ -8,6 +8,7 @@ use crate::ids::{AggregateId, CommandId, Digest, Offset, Sequence};
 use crate::memory::Remembered;
 use crate::position::Position;
 use crate::record::Record;
+use crate::rule::Term;
 use crate::topic::TopicPartition;
 
 use super::book::{Book, Found};
@@ -27,6 +28,8 @@ pub(super) struct Fresh {
     pub(super) command: CommandId,
     pub(super) digest: Digest,
     pub(super) sequence: Sequence,
+    /// The term its event is written in.
+    pub(super) term: Term,
     /// Which record of the batch is its event.
     pub(super) record: usize,
 }
@@ -40,6 +43,19 @@ impl Fresh {
             sequence: self.sequence,
             offset: offsets[self.record],
         }
+    }
+
+    /// The answer when the log was found to hold an event of the command. One of another term was made by
+    /// another owner, to which the command was sent as well, or another request under its key.
+    fn told<A: Aggregate>(&self, at: &TopicPartition, found: &Found, replayed: bool) -> Option<Outcome<A>> {
+        let (known, term) = found.get(&self.command)?;
+        Some(if *term == self.term {
+            Ok(accepted(at, known, replayed))
+        } else if known.digest == self.digest {
+            Ok(accepted(at, known, true))
+        } else {
+            Err(Failure::KeyReused)
+        })
     }
 }
 
@@ -59,7 +75,8 @@ pub(super) enum Held<A: Aggregate> {
 pub(super) struct Batch<A: Aggregate> {
     pub(super) records: Vec<Record>,
     pub(super) bytes: usize,
-    pub(super) entries: HashMap<AggregateId, Speculative<A>>,
+    /// In the order in which they were first touched, so that the same run gives the same trace.
+    pub(super) entries: IndexMap<AggregateId, Speculative<A>>,
     pub(super) held: Vec<Held<A>>,
 }
 
@@ -68,7 +85,7 @@ impl<A: Aggregate> Default for Batch<A> {
         Self {
             records: Vec::new(),
             bytes: 0,
-            entries: HashMap::new(),
+            entries: IndexMap::new(),
             held: Vec::new(),
         }
     }
@@ -93,9 +110,8 @@ impl<A: Aggregate> Batch<A> {
     /// The log has it at these offsets, with nothing in between: the speculative state is true.
     pub(super) fn commit(self, at: &TopicPartition, offsets: &[Offset], book: &mut Book<A>) {
         for (aggregate, speculative) in self.entries {
-            let entry = book.entries.entry(aggregate).or_default();
+            let entry = book.entry(aggregate);
             entry.state = speculative.state;
-            entry.sequence = speculative.sequence;
             for fresh in speculative.fresh {
                 entry.memory.remember(fresh.at(offsets));
             }
@@ -103,14 +119,24 @@ impl<A: Aggregate> Batch<A> {
         if let Some(last) = offsets.last() {
             book.next = last.next();
         }
-        answer(self.held, at, Unavailable::Deposed, |fresh| {
-            Some(fresh.at(offsets))
+        answer(self.held, Unavailable::Deposed, |fresh, replayed| {
+            Some(Ok(accepted(at, &fresh.at(offsets), replayed)))
         });
+    }
+
+    /// [`super::SeededBug::SpeculationKept`].
+    pub(super) fn keep(&self, book: &mut Book<A>) {
+        for (aggregate, speculative) in &self.entries {
+            let entry = book.entry(aggregate.clone());
+            entry.state = speculative.state.clone();
+        }
     }
 
     /// The log was read instead, and holds what was `found`: whatever is not among it is void.
     pub(super) fn settle(self, at: &TopicPartition, found: &Found, void: Unavailable) {
-        answer(self.held, at, void, |fresh| found.get(&fresh.command).copied());
+        answer(self.held, void, |fresh, replayed| {
+            fresh.told::<A>(at, found, replayed)
+        });
     }
 
     /// Like [`Batch::settle`], but answers that rest on the speculative state are void as well.
@@ -122,8 +148,8 @@ impl<A: Aggregate> Batch<A> {
             },
             event @ Held::Event { .. } => event,
         });
-        answer(held.collect(), at, void, |fresh| {
-            found.get(&fresh.command).copied()
+        answer(held.collect(), void, |fresh, replayed| {
+            fresh.told::<A>(at, found, replayed)
         });
     }
 }
@@ -145,12 +171,12 @@ pub(super) fn accepted(at: &TopicPartition, known: &Remembered, replayed: bool) 
     }
 }
 
-/// Answers everybody; `known` says where the event of a command lies, `void` what to say where it does not.
+/// Answers everybody; `told` is the outcome of a command whose event lies in the log, `void` says what to tell
+/// where it does not.
 fn answer<A: Aggregate>(
     held: Vec<Held<A>>,
-    at: &TopicPartition,
     void: Unavailable,
-    known: impl Fn(&Fresh) -> Option<Remembered>,
+    told: impl Fn(&Fresh, bool) -> Option<Outcome<A>>,
 ) {
     for held in held {
         // A caller that gave up has been told "unknown"; there is nobody left to answer.
@@ -160,10 +186,7 @@ fn answer<A: Aggregate>(
                 fresh,
                 replayed,
                 reply,
-            } => reply.send(match known(&fresh) {
-                Some(known) => Ok(accepted(at, &known, replayed)),
-                None => Err(not_attempted(void)),
-            }),
+            } => reply.send(told(&fresh, replayed).unwrap_or_else(|| Err(not_attempted(void)))),
         };
     }
 }

@@ -1,77 +1,206 @@
-//! The committed state of a partition: R and the aggregates, a pure fold of the log up to `next`.
+//! The committed state of a partition: R and the aggregates, a pure fold of the log up to `next`. Memory
+//! has all of them, or those touched lately while the table of states has the others.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use crate::aggregate::Aggregate;
+use crate::checkpoint::Checkpoint;
 use crate::codec::{self, CorruptRecord, Defect, Parsed};
 use crate::ids::{AggregateId, CommandId, Offset, Sequence};
 use crate::memory::{Memory, Remembered};
 use crate::record::Stored;
-use crate::rule::{Rule, Verdict};
+use crate::rule::{Rule, Term, Verdict};
+use crate::state_table::{Kept, Version};
 
 /// One aggregate as of the last committed record.
 pub(super) struct Entry<A: Aggregate> {
     pub(super) state: A::State,
-    pub(super) sequence: Sequence,
     pub(super) memory: Memory,
+}
+
+impl<A: Aggregate> Entry<A> {
+    pub(super) fn sequence(&self) -> Sequence {
+        self.memory.sequence()
+    }
+
+    /// Of its last event; `None` before the first.
+    fn offset(&self) -> Option<Offset> {
+        self.memory.newest().map(|newest| newest.offset)
+    }
 }
 
 impl<A: Aggregate> Default for Entry<A> {
     fn default() -> Self {
         Self {
             state: A::State::default(),
-            sequence: Sequence(0),
             memory: Memory::default(),
         }
     }
 }
 
-/// All aggregates of a partition, and where the fold stands.
+/// See the module.
 pub(super) struct Book<A: Aggregate> {
     pub(super) rule: Rule,
     pub(super) next: Offset,
-    pub(super) entries: HashMap<AggregateId, Entry<A>>,
+    /// Where those are that memory does not have; `None` when memory has all.
+    pub(super) table: Option<Version>,
+    entries: HashMap<AggregateId, Entry<A>>,
+    /// Each entry once, with its last event when it was put here: who comes up again untouched may go.
+    clock: VecDeque<(Option<Offset>, AggregateId)>,
 }
 
-/// Commands whose events a stretch of log was found to hold.
-pub(super) type Found = HashMap<CommandId, Remembered>;
+/// Commands whose events a stretch of log was found to hold, and the terms these are of.
+pub(super) type Found = HashMap<CommandId, (Remembered, Term)>;
 
 impl<A: Aggregate> Book<A> {
     pub(super) fn new() -> Self {
         Self {
             rule: Rule::default(),
             next: Offset(0),
+            table: None,
             entries: HashMap::new(),
+            clock: VecDeque::new(),
         }
     }
 
-    /// Folds the next record of the partition; notes an accepted command in `found`.
+    /// The book as this version of the table has it at its checkpoint.
+    pub(super) fn resumed(table: Version, from: Checkpoint) -> Self {
+        Self {
+            rule: from.rule,
+            next: from.next,
+            table: Some(table),
+            ..Self::new()
+        }
+    }
+
+    pub(super) fn get(&self, aggregate: &AggregateId) -> Option<&Entry<A>> {
+        self.entries.get(aggregate)
+    }
+
+    /// How many aggregates are in memory.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether only the table can tell about the aggregate.
+    pub(super) fn is_cold(&self, aggregate: &AggregateId) -> bool {
+        self.table.is_some() && !self.entries.contains_key(aggregate)
+    }
+
+    /// The entry of an aggregate that is in memory or new.
+    pub(super) fn entry(&mut self, aggregate: AggregateId) -> &mut Entry<A> {
+        self.entries.entry(aggregate).or_insert_with_key(|aggregate| {
+            self.clock.push_back((None, aggregate.clone()));
+            Entry::default()
+        })
+    }
+
+    /// Takes what the table said of these aggregates, nothing included. What is in memory is newer.
+    pub(super) fn warm(&mut self, asked: Vec<AggregateId>, kept: Vec<(AggregateId, Kept<A>)>) {
+        for (aggregate, Kept { state, memory }) in kept {
+            if !self.entries.contains_key(&aggregate) {
+                *self.entry(aggregate) = Entry { state, memory };
+            }
+        }
+        for aggregate in asked {
+            self.entry(aggregate);
+        }
+    }
+
+    /// Forgets aggregates until `most` are left, the least lately touched first, that are not `busy` and whose
+    /// last event lies `below` the table's checkpoint. Looks at `looks` entries at most: nobody should wait
+    /// for it.
+    pub(super) fn evict(
+        &mut self,
+        most: usize,
+        below: Offset,
+        looks: usize,
+        busy: impl Fn(&AggregateId) -> bool,
+    ) {
+        for _ in 0..looks {
+            if self.entries.len() <= most {
+                return;
+            }
+            let Some((before, aggregate)) = self.clock.pop_front() else {
+                return;
+            };
+            let now = self.entries.get(&aggregate).and_then(Entry::offset);
+            if now != before || busy(&aggregate) {
+                self.clock.push_back((now, aggregate));
+            } else if now < Some(below) {
+                self.entries.remove(&aggregate);
+            } else {
+                // The table has not come so far; whoever was touched later is not in it either.
+                self.clock.push_front((now, aggregate));
+                return;
+            }
+        }
+    }
+
+    /// The aggregates of the accepted events among `records` about which only the table can tell.
+    pub(super) fn cold_in(&self, records: &[Stored]) -> Result<Vec<AggregateId>, CorruptRecord> {
+        let (mut rule, mut cold) = (self.rule, BTreeSet::new());
+        if self.table.is_some() {
+            for stored in records {
+                let parsed = codec::parse(stored)?;
+                let verdict = rule.judge(parsed.claim());
+                if let (Verdict::Accepted, Parsed::Event(envelope)) = (verdict, parsed)
+                    && self.is_cold(&envelope.aggregate)
+                {
+                    cold.insert(envelope.aggregate);
+                }
+            }
+        }
+        Ok(cold.into_iter().collect())
+    }
+
+    /// Folds the next record of the partition; notes an accepted command in `found`. Its aggregate is in
+    /// memory or new.
     pub(super) fn apply(&mut self, stored: &Stored, found: &mut Found) -> Result<(), CorruptRecord> {
         let parsed = codec::parse(stored)?;
         let verdict = self.rule.judge(parsed.claim());
         if let (Verdict::Accepted, Parsed::Event(envelope)) = (verdict, parsed) {
             let recorded = codec::decode::<A::Event>(stored, envelope)?;
-            let entry = self.entries.entry(recorded.aggregate.clone()).or_default();
-            if recorded.meta.sequence != entry.sequence.next() {
-                let breach = Defect::Sequence {
-                    aggregate: recorded.aggregate,
-                    last: entry.sequence,
-                    found: recorded.meta.sequence,
-                };
-                return Err(breach.at(stored));
-            }
-            A::evolve(&mut entry.state, &recorded.event);
-            entry.sequence = recorded.meta.sequence;
             let remembered = Remembered {
                 command: recorded.meta.command,
                 digest: recorded.meta.digest,
                 sequence: recorded.meta.sequence,
                 offset: stored.offset,
             };
-            entry.memory.remember(remembered);
-            found.insert(remembered.command, remembered);
+            found.insert(remembered.command, (remembered, recorded.meta.term));
+            let entry = self.entry(recorded.aggregate.clone());
+            // A row of the table may be ahead of the log as far as it is read here.
+            if entry.offset() < Some(stored.offset) {
+                if remembered.sequence != entry.sequence().next() {
+                    let breach = Defect::Sequence {
+                        last: entry.sequence(),
+                        aggregate: recorded.aggregate,
+                        found: remembered.sequence,
+                    };
+                    return Err(breach.at(stored));
+                }
+                A::evolve(&mut entry.state, &recorded.event);
+                entry.memory.remember(remembered);
+            }
         }
         self.next = stored.offset.next();
         Ok(())
+    }
+
+    /// [`super::SeededBug::MemoryNotReplayed`].
+    pub(super) fn forget(&mut self) {
+        for entry in self.entries.values_mut() {
+            let newest = entry.memory.newest().copied();
+            entry.memory = Memory::default();
+            if let Some(newest) = newest {
+                let command = CommandId(uuid::Uuid::nil());
+                entry.memory.remember(Remembered { command, ..newest });
+            }
+        }
+    }
+
+    /// [`super::SeededBug::FenceAssumed`], [`super::SeededBug::ServesBeforeFence`].
+    pub(super) fn presume(&mut self, term: Term) {
+        self.rule = Rule::resumed(Some(term));
     }
 }

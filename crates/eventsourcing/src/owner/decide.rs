@@ -1,6 +1,6 @@
 //! Deciding: a command becomes a record of the batch, or an answer that waits for it.
 
-use std::collections::hash_map::Entry as MapEntry;
+use indexmap::map::Entry as MapEntry;
 
 use crate::aggregate::Aggregate;
 use crate::codec::{self, EventHead, Meta};
@@ -9,6 +9,7 @@ use crate::ids::{AggregateId, Sequence};
 
 use super::SeededBug;
 use super::batch::{Batch, Fresh, Held, Speculative, accepted};
+use super::book::Entry;
 use super::mailbox::{Execute, Message};
 use super::partition::Partition;
 use super::serve::Flight;
@@ -21,6 +22,9 @@ impl<A: Aggregate> Partition<A> {
         flight: &mut Option<Flight<A>>,
         deciding: &mut Batch<A>,
     ) {
+        let Some(message) = self.known(message, flight.as_ref(), deciding) else {
+            return;
+        };
         match message {
             // The caller was told "unknown" and is gone: not attempting it is one of the two outcomes.
             Message::Execute(execute) if execute.reply.is_closed() => {}
@@ -44,10 +48,10 @@ impl<A: Aggregate> Partition<A> {
             return Some(execute);
         }
         let (command, digest) = (execute.context.id, execute.context.digest);
-        let committed = self.book.entries.get(&execute.aggregate);
+        let committed = self.book.get(&execute.aggregate);
         if let Some(known) = committed.and_then(|entry| entry.memory.recall(command)) {
             // In the log and final; no later state can change this answer.
-            let same = known.digest == digest;
+            let same = known.digest == digest || self.settings.config.has(SeededBug::DigestIgnored);
             let outcome = if same {
                 Ok(accepted(&self.at, known, true))
             } else {
@@ -55,6 +59,9 @@ impl<A: Aggregate> Partition<A> {
             };
             let _ = execute.reply.send(outcome);
             return None;
+        }
+        if self.settings.config.has(SeededBug::RepeatInFlightDecided) {
+            return Some(execute);
         }
         let batches = [Some(deciding), flight.as_mut().map(|flight| &mut flight.batch)];
         for batch in batches.into_iter().flatten() {
@@ -93,13 +100,19 @@ impl<A: Aggregate> Partition<A> {
         let blank = A::State::default();
         let state = state.unwrap_or(&blank);
         let refused = match context.expected {
-            Expected::Exactly(expected) if expected != sequence => {
+            Expected::Exactly(expected)
+                if expected != sequence && !self.settings.config.has(SeededBug::IfMatchIgnored) =>
+            {
                 Err(Failure::VersionConflict { current: sequence })
             }
             Expected::Any | Expected::Exactly(_) => A::decide(state, &command).map_err(Failure::Refused),
         };
         let event = match refused {
             Ok(event) => event,
+            Err(failure) if self.settings.config.has(SeededBug::RefusedAtOnce) => {
+                let _ = reply.send(Err(failure));
+                return;
+            }
             Err(failure) => {
                 deciding.held.push(Held::Answer {
                     outcome: Err(failure),
@@ -109,15 +122,17 @@ impl<A: Aggregate> Partition<A> {
             }
         };
         let sequence = sequence.next();
+        let term = self.term.expect("serving follows a fence of ours");
         let fresh = Fresh {
             command: context.id,
             digest: context.digest,
             sequence,
+            term,
             record: deciding.records.len(),
         };
         let meta = Meta {
             sequence,
-            term: self.term.expect("serving follows a fence of ours"),
+            term,
             command: context.id,
             digest: context.digest,
             correlation: context.correlation,
@@ -165,10 +180,10 @@ impl<A: Aggregate> Partition<A> {
         if let Some(entry) = flight.and_then(|batch| batch.entries.get(aggregate)) {
             return (Some(&entry.state), entry.sequence);
         }
-        let committed = self.book.entries.get(aggregate);
+        let committed = self.book.get(aggregate);
         (
             committed.map(|entry| &entry.state),
-            committed.map_or(Sequence(0), |entry| entry.sequence),
+            committed.map_or(Sequence(0), Entry::sequence),
         )
     }
 }

@@ -47,9 +47,15 @@ impl<A: Aggregate> Partition<A> {
 
     fn contiguous(&self, offsets: &[Offset]) -> bool {
         let expected = (self.book.next.0..).map(Offset);
+        let looked_at = if self.settings.config.has(SeededBug::FirstOffsetOnly) {
+            1
+        } else {
+            offsets.len()
+        };
         offsets
             .iter()
             .copied()
+            .take(looked_at)
             .zip(expected)
             .all(|(offset, expected)| offset == expected)
     }
@@ -69,6 +75,9 @@ impl<A: Aggregate> Partition<A> {
             self.wake_all();
             return Ok(None);
         }
+        if self.settings.config.has(SeededBug::SplitAllVoid) {
+            found.clear();
+        }
         self.part(batch, complete, &found, Unavailable::Deposed, deciding);
         Ok(Some(if complete { Ended::Deposed } else { Ended::Released }))
     }
@@ -85,8 +94,8 @@ impl<A: Aggregate> Partition<A> {
             return Ok(None);
         }
         if self.settings.config.has(SeededBug::NoBarrier) {
-            let end = self.settings.log.bounds(&self.at).await?.end;
-            self.fold_to(end, &mut found).await?;
+            let end = self.patiently_bounds().await?.map(|bounds| bounds.end);
+            self.fold_to(end.unwrap_or(self.book.next), &mut found).await?;
             self.part(batch, true, &found, Unavailable::NoOwner, deciding);
             return Ok(None);
         }
@@ -106,7 +115,17 @@ impl<A: Aggregate> Partition<A> {
 
     /// The speculative state is gone. Where the term is closed, what was not found is void for ever;
     /// otherwise the outcome stays unknown (the dropped replies say so).
-    fn part(&self, batch: Batch<A>, closed: bool, found: &Found, void: Unavailable, deciding: &mut Batch<A>) {
+    fn part(
+        &mut self,
+        batch: Batch<A>,
+        closed: bool,
+        found: &Found,
+        void: Unavailable,
+        deciding: &mut Batch<A>,
+    ) {
+        if self.settings.config.has(SeededBug::SpeculationKept) {
+            batch.keep(&mut self.book);
+        }
         if closed {
             batch.void(&self.at, found, void);
         }

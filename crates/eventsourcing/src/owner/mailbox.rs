@@ -33,3 +33,13 @@ pub(super) enum Message<A: Aggregate> {
     Execute(Execute<A>),
     Wait(Waiter<A>),
 }
+
+impl<A: Aggregate> Message<A> {
+    /// Whom it is about.
+    pub(super) const fn aggregate(&self) -> &AggregateId {
+        match self {
+            Self::Execute(execute) => &execute.aggregate,
+            Self::Wait(waiter) => &waiter.aggregate,
+        }
+    }
+}

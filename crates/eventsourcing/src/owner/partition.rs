@@ -11,12 +11,14 @@ use crate::command::Unavailable;
 use crate::ids::AggregateId;
 use crate::routes::{self, Route};
 use crate::rule::Term;
+use crate::state_table::StateTable;
 use crate::topic::TopicPartition;
 
-use super::batch::not_attempted;
 use super::book::Book;
+use super::cold::{Cold, turn_away};
 use super::mailbox::{Message, Waiter};
 use super::serve::Ended;
+use super::upkeep::Upkeep;
 use super::{OwnerError, Settings, Status};
 
 /// What the supervisor wants of the task.
@@ -54,11 +56,14 @@ impl Signals {
 pub(super) struct Partition<A: Aggregate> {
     pub(super) at: TopicPartition,
     pub(super) settings: Settings,
+    pub(super) states: Option<Arc<dyn StateTable<A>>>,
     pub(super) source: Bytes,
     pub(super) inbox: mpsc::Receiver<Message<A>>,
     pub(super) role: watch::Receiver<Role>,
     pub(super) signals: Signals,
     pub(super) book: Book<A>,
+    pub(super) cold: Cold<A>,
+    pub(super) upkeep: Upkeep,
     /// The term of the last fence that was ours.
     pub(super) term: Option<Term>,
     pub(super) waiters: HashMap<AggregateId, Vec<Waiter<A>>>,
@@ -69,19 +74,23 @@ impl<A: Aggregate> Partition<A> {
     pub(super) fn new(
         at: TopicPartition,
         settings: Settings,
+        states: Option<Arc<dyn StateTable<A>>>,
         source: Bytes,
         inbox: mpsc::Receiver<Message<A>>,
         role: watch::Receiver<Role>,
         signals: Signals,
     ) -> Self {
         Self {
+            upkeep: Upkeep::of(&at),
             at,
             settings,
+            states,
             source,
             inbox,
             role,
             signals,
             book: Book::new(),
+            cold: Cold::default(),
             term: None,
             waiters: HashMap::new(),
             waiting: 0,
@@ -115,6 +124,11 @@ impl<A: Aggregate> Partition<A> {
             self.signals.serving(false);
             match ended? {
                 Ended::Released => self.turn_away(Unavailable::NoOwner),
+                Ended::Reopen => {
+                    self.book = Book::new();
+                    self.turn_away(Unavailable::NoOwner);
+                    tokio::time::sleep(self.settings.config.retry_pause).await;
+                }
                 Ended::Deposed => {
                     tracing::warn!(partition = %self.at, "another owner took the partition");
                     self.turn_away(Unavailable::Deposed);
@@ -141,10 +155,9 @@ impl<A: Aggregate> Partition<A> {
 
     /// Answers whoever waits in the mailbox; none of it was attempted.
     fn turn_away(&mut self, reason: Unavailable) {
+        self.cold.turn_away(reason);
         while let Ok(message) = self.inbox.try_recv() {
-            if let Message::Execute(execute) = message {
-                let _ = execute.reply.send(Err(not_attempted(reason)));
-            }
+            turn_away(message, reason);
         }
         self.waiters.clear();
         self.waiting = 0;

@@ -9,6 +9,7 @@ use crate::aggregate::Aggregate;
 use crate::command::Unavailable;
 use crate::ids::Offset;
 use crate::log::{Appended, Bounds, LogError};
+use crate::state_table::StateTableError;
 
 use super::batch::Batch;
 use super::book::Found;
@@ -21,6 +22,8 @@ pub(super) enum Ended {
     Released,
     /// A fence of another owner was read.
     Deposed,
+    /// The table of states that memory rests on is gone.
+    Reopen,
 }
 
 /// What came back from the log.
@@ -50,6 +53,11 @@ impl<A: Aggregate> Partition<A> {
         let mut deciding = Batch::default();
         let mut flight: Option<Flight<A>> = None;
         loop {
+            while self.has_room(&deciding)
+                && let Some(message) = self.cold.ready()
+            {
+                self.take(message, &mut flight, &mut deciding);
+            }
             if flight.is_none() {
                 if !deciding.is_empty() {
                     flight = self.send(mem::take(&mut deciding));
@@ -57,7 +65,8 @@ impl<A: Aggregate> Partition<A> {
                     return Ok(Ended::Released);
                 }
             }
-            let open = self.wanted() && self.has_room(&deciding);
+            self.cold.look_up(self.states.as_ref().zip(self.book.table));
+            let open = self.wanted() && self.has_room(&deciding) && self.cold_has_room();
             tokio::select! {
                 biased;
                 landed = landing(&mut flight), if flight.is_some() => {
@@ -66,13 +75,23 @@ impl<A: Aggregate> Partition<A> {
                     if let Some(ended) = self.land(batch, landed, &mut deciding).await? {
                         return Ok(ended);
                     }
+                    self.evict(flight.as_ref(), &deciding);
                 }
+                looked_up = self.cold.looked_up() => {
+                    if let Err(error) = self.warm(looked_up) {
+                        tracing::warn!(partition = %self.at, %error, "cannot look up aggregates");
+                        if matches!(error, StateTableError::Unusable(_)) {
+                            return Ok(Ended::Reopen);
+                        }
+                    }
+                }
+                opened = self.upkeep.opened() => self.adopt(opened),
                 message = self.inbox.recv(), if open => {
                     let Some(message) = message else { return Ok(Ended::Released) };
                     self.take(message, &mut flight, &mut deciding);
                     // Whoever is about to send does so first: one turn for many commands, not one each.
                     tokio::task::yield_now().await;
-                    while self.has_room(&deciding) {
+                    while self.has_room(&deciding) && self.cold_has_room() {
                         let Ok(message) = self.inbox.try_recv() else { break };
                         self.take(message, &mut flight, &mut deciding);
                     }
@@ -89,6 +108,11 @@ impl<A: Aggregate> Partition<A> {
     fn has_room(&self, deciding: &Batch<A>) -> bool {
         let config = &self.settings.config;
         deciding.held.len() < config.batch_commands_max && deciding.bytes < config.batch_bytes_max
+    }
+
+    /// Whoever waits for a look-up is as much of a burden as whoever waits in a batch.
+    fn cold_has_room(&self) -> bool {
+        self.cold.len() < self.settings.config.batch_commands_max
     }
 
     /// Sends a batch on its way. A batch of refusals only asks whether its state is still the newest.
@@ -135,7 +159,7 @@ impl<A: Aggregate> Partition<A> {
                     sequence,
                     offset,
                 };
-                found.insert(command, early);
+                found.insert(command, (early, fresh.term));
             }
         }
         let held = mem::take(&mut batch.held);

@@ -9,7 +9,7 @@ use super::partition::Partition;
 
 impl<A: Aggregate> Partition<A> {
     pub(super) fn wait(&mut self, waiter: Waiter<A>) {
-        let committed = self.book.entries.get(&waiter.aggregate);
+        let committed = self.book.get(&waiter.aggregate);
         if committed.is_some_and(|entry| (waiter.reached)(&entry.state)) {
             let _ = waiter.reply.send(self.last());
         } else if self.waiting < self.settings.config.waiters_max {
@@ -49,7 +49,7 @@ impl<A: Aggregate> Partition<A> {
                 continue;
             };
             self.waiting -= waiters.len();
-            let state = self.book.entries.get(&aggregate).map(|entry| &entry.state);
+            let state = self.book.get(&aggregate).map(|entry| &entry.state);
             let (reached, still): (Vec<_>, Vec<_>) = waiters
                 .into_iter()
                 .filter(|waiter| !waiter.reply.is_closed())

@@ -118,6 +118,10 @@ section!(
         retry_pause_ms: u64 = 100,
         /// Callers that wait for a state, per partition.
         waiters_max: usize = 10_000,
+        /// Aggregates in memory per partition, beyond which those that the table of states has are forgotten.
+        aggregates_max: usize = 500_000,
+        /// How long a new owner waits for the table of states before it reads the whole log instead.
+        states_timeout_ms: u64 = 10_000,
     }
 );
 

@@ -13,9 +13,12 @@ use eventsourcing::aggregate::Aggregate;
 use eventsourcing::assignment::Assignment;
 use eventsourcing::owner;
 use eventsourcing::routes::Routes;
+use eventsourcing::state_table::StateTable;
+use eventsourcing::states::KeptState;
 use eventsourcing::topic::Topic;
 use eventsourcing_kafka::GroupConfig;
 use eventsourcing_postgres::assignment::ProcessLock;
+use eventsourcing_postgres::states::PostgresStates;
 
 use super::forward::Forwarding;
 use super::{Process, remote};
@@ -126,7 +129,7 @@ impl Shared {
     }
 }
 
-fn start<A: Aggregate>(
+fn start<A: Aggregate<State: KeptState>>(
     process: &mut Process,
     shared: &Shared,
     assignment: Box<dyn Assignment>,
@@ -146,7 +149,8 @@ fn start<A: Aggregate>(
         config: limits(owner::Config::default(), &config.owner),
     };
     let stop = process.supervisor.stop_of(Stage::Owners);
-    let (local, running) = owner::spawn::<A>(settings, assignment, stop);
+    let states: Arc<dyn StateTable<A>> = Arc::new(PostgresStates::new(parts.pool.clone()));
+    let (local, running) = owner::spawn(settings, Some(&states), assignment, stop);
     process
         .supervisor
         .spawn(Stage::Owners, service, async move { Ok(running.await??) });
@@ -167,5 +171,7 @@ fn limits(mut limits: owner::Config, set: &crate::config::Owner) -> owner::Confi
     limits.command_timeout = Duration::from_millis(set.command_timeout_ms);
     limits.retry_pause = Duration::from_millis(set.retry_pause_ms);
     limits.waiters_max = set.waiters_max;
+    limits.aggregates_max = set.aggregates_max;
+    limits.states_timeout = Duration::from_millis(set.states_timeout_ms);
     limits
 }

@@ -1,46 +1,60 @@
 //! The projections.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use eventsourcing_postgres::projection::{Config, Runner, Status};
+use anyhow::Context;
+use eventsourcing::projection::runner::{self, Config, Settings};
+use eventsourcing::readers::Status;
+use eventsourcing_postgres::projection::{self, PostgresReadModel};
 use http_kit::health::Readiness;
 use tokio::sync::watch;
 
 use super::Process;
+use super::shares::shares;
 use crate::supervisor::Stage;
 
 /// Watches all projections.
 #[derive(Clone)]
-pub struct Projecting(Vec<(&'static str, watch::Receiver<Status>)>);
+pub struct Projecting(Vec<watch::Receiver<Status>>);
 
 impl Projecting {
-    /// Whether each of them applies what comes.
+    /// Whether each of them applies what comes in its share.
     #[must_use]
     pub fn running(&self) -> bool {
-        self.0
-            .iter()
-            .all(|(_, status)| *status.borrow() == Status::Running)
+        self.0.iter().all(|status| *status.borrow() == Status::Running)
     }
 }
 
-/// Starts the runner of all projections.
-pub fn start(process: &mut Process) -> Projecting {
-    let parts = &process.parts;
-    let limits = Config {
-        batch_records_max: parts.config.projections.batch_records_max,
-        retry_pause: Duration::from_millis(parts.config.projections.retry_pause_ms),
-        ..Config::default()
-    };
-    let (pool, log, prefix) = (parts.pool.clone(), parts.log.clone(), &parts.config.topics.prefix);
-    let runner = Runner::new(pool, log, prefix, projections::all(), limits);
-    let statuses = Projecting(runner.statuses());
-    let stop = process.supervisor.stop_of(Stage::Readers);
-    process
-        .supervisor
-        .spawn(Stage::Readers, "projections", async move {
-            Ok(runner.run(stop).await?)
-        });
-    statuses
+/// Starts all projections.
+pub fn start(process: &mut Process) -> anyhow::Result<Projecting> {
+    let parts = process.parts.clone();
+    let set = &parts.config.projections;
+    // One member for all: the projections of a topic work on the same partitions.
+    let shares = shares(&parts, "projections", &parts.all_topics())?;
+    let mut statuses = Vec::new();
+    for projection in projections::all() {
+        let (name, topic) = (projection.name(), parts.topic(projection.service()));
+        let share = shares.get(&topic).cloned();
+        let share = share.with_context(|| format!("{name} folds a topic that is none of the shop's"))?;
+        let limits = projection::Config::default();
+        let settings = Settings {
+            log: Arc::clone(&parts.log),
+            topic,
+            read_model: Arc::new(PostgresReadModel::new(parts.pool.clone(), projection, limits)),
+            config: Config {
+                batch_records_max: set.batch_records_max,
+                retry_pause: Duration::from_millis(set.retry_pause_ms),
+            },
+        };
+        let stop = process.supervisor.stop_of(Stage::Readers);
+        let (status, running) = runner::spawn(settings, share, stop);
+        process
+            .supervisor
+            .spawn(Stage::Readers, name, async move { Ok(running.await??) });
+        statuses.push(status);
+    }
+    Ok(Projecting(statuses))
 }
 
 /// Ready when every projection applies what comes.

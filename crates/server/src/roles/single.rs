@@ -43,7 +43,7 @@ pub async fn run_queries(config: Config) -> anyhow::Result<()> {
 /// `daybook projections`.
 pub async fn run_projections(config: Config) -> anyhow::Result<()> {
     let mut process = Process::start(config, &[Api::Projections]).await?;
-    let projecting = projections::start(&mut process);
+    let projecting = projections::start(&mut process)?;
     let readiness = projections::readiness(Readiness::new(), projecting);
     process.serve(Endpoint {
         api: Api::Projections,
@@ -60,8 +60,8 @@ pub async fn run_workers(config: Config) -> anyhow::Result<()> {
     let http = remote::client()?;
     let stock = Remote::<StockItem>::new(http.clone(), &url, domain::stock_item::SERVICE);
     let orders = Remote::<Order>::new(http, &url, domain::order::SERVICE);
-    let tails = workers::start(&mut process, Arc::new(stock), Arc::new(orders));
-    let readiness = workers::readiness(Readiness::new(), tails);
+    let status = workers::start(&mut process, Arc::new(stock), Arc::new(orders))?;
+    let readiness = workers::readiness(Readiness::new(), status);
     process.serve(Endpoint {
         api: Api::Workers,
         router: Router::new(),

@@ -3,31 +3,37 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use domain::checkout::Checkout;
 use domain::order::Order;
 use domain::stock_item::StockItem;
 use eventsourcing::dispatch::Dispatch;
+use eventsourcing::process::Process as _;
+use eventsourcing::process::runner::{self, Config, Settings};
+use eventsourcing::process::send::Backoff;
+use eventsourcing::readers::Status;
 use eventsourcing_postgres::process::PostgresCheckpoints;
 use http_kit::health::Readiness;
 use tokio::sync::watch;
-use workers::Backoff;
 use workers::checkout::CheckoutCarrier;
-use workers::runner::{self, Config, Settings};
 
 use super::Process;
+use super::shares::shares;
 use crate::supervisor::Stage;
 
-/// Starts the checkout, whose commands go through `stock` and `orders`. The watch says whether it
-/// tails the log.
+/// Starts the checkout, whose commands go through `stock` and `orders`. The watch says how it is.
 pub fn start(
     process: &mut Process,
     stock: Arc<dyn Dispatch<StockItem>>,
     orders: Arc<dyn Dispatch<Order>>,
-) -> watch::Receiver<bool> {
+) -> anyhow::Result<watch::Receiver<Status>> {
     let limits = &process.parts.config.process;
+    let topic = process.parts.topic(domain::order::SERVICE);
+    let mut shares = shares(&process.parts, "processes", std::slice::from_ref(&topic))?;
+    let share = shares.remove(&topic).context("a share of the topic asked for")?;
     let settings = Settings {
         log: process.parts.log.clone(),
-        topic: process.parts.topic(domain::order::SERVICE),
+        topic,
         checkpoints: Arc::new(PostgresCheckpoints(process.parts.pool.clone())),
         config: Config {
             in_flight_max: limits.in_flight_max,
@@ -45,15 +51,17 @@ pub fn start(
         backoff,
     };
     let stop = process.supervisor.stop_of(Stage::Readers);
-    let (tails, running) = runner::spawn::<Checkout>(settings, Arc::new(carrier), stop);
+    let (status, running) = runner::spawn::<Checkout>(settings, Arc::new(carrier), share, stop);
     process
         .supervisor
-        .spawn(Stage::Readers, "checkout", async move { Ok(running.await??) });
-    tails
+        .spawn(Stage::Readers, Checkout::NAME, async move { Ok(running.await??) });
+    Ok(status)
 }
 
-/// Ready when the process tails the log.
+/// Ready when the process works on what comes.
 #[must_use]
-pub fn readiness(besides: Readiness, tails: watch::Receiver<bool>) -> Readiness {
-    besides.check("checkout", move || std::future::ready(*tails.borrow()))
+pub fn readiness(besides: Readiness, status: watch::Receiver<Status>) -> Readiness {
+    besides.check(Checkout::NAME, move || {
+        std::future::ready(*status.borrow() == Status::Running)
+    })
 }

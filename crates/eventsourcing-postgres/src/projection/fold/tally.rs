@@ -5,11 +5,11 @@ use std::marker::PhantomData;
 
 use async_trait::async_trait;
 use eventsourcing::projection::{Counter, Row, Tally};
+use eventsourcing::readers::{Event, Key};
 use serde_json::Value;
 use sqlx::PgConnection;
 
 use super::{BEHIND, Fold, Parked, Reference, Sample, decoded, write};
-use crate::projection::scan::{Event, Key};
 use crate::projection::{ProjectionError, table};
 
 pub(in crate::projection) struct TallyFold<T>(PhantomData<fn() -> T>);

@@ -5,11 +5,11 @@ use std::marker::PhantomData;
 
 use async_trait::async_trait;
 use eventsourcing::projection::{Change, Row, View};
+use eventsourcing::readers::{Event, Key};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::{BEHIND, Fold, Parked, Reference, Sample, decoded, write};
-use crate::projection::scan::{Event, Key};
 use crate::projection::{ProjectionError, table};
 
 pub(in crate::projection) struct ViewFold<V>(PhantomData<fn() -> V>);

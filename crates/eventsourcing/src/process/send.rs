@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use eventsourcing::aggregate::Aggregate;
-use eventsourcing::command::{Accepted, Context, Failure};
-use eventsourcing::dispatch::Dispatch;
-use eventsourcing::ids::AggregateId;
+use crate::aggregate::Aggregate;
+use crate::command::{Accepted, Context, Failure};
+use crate::dispatch::Dispatch;
+use crate::ids::AggregateId;
 
 /// Counter, by `process` and `outcome`. Described where all metrics are, beside the HTTP ones.
 const PROCESS_COMMANDS: &str = "daybook_process_commands_total";
@@ -21,7 +21,7 @@ pub struct Backoff {
 
 /// A definite answer other than "accepted".
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Definite<R> {
+pub enum Definite<R> {
     /// The rules say no.
     Refused(R),
     /// The id stands for another command: two builds disagree on what this step is. The first one counts.
@@ -30,7 +30,7 @@ pub(crate) enum Definite<R> {
 
 /// Sends the command, again and again under its one id, until the answer is definite. Never gives
 /// up: the checkpoint waits, and with it everything that must not overtake this command.
-pub(crate) async fn send<A>(
+pub async fn send<A>(
     process: &'static str,
     to: &dyn Dispatch<A>,
     aggregate: &AggregateId,

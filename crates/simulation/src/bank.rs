@@ -1,0 +1,3 @@
+//! A toy bank: the smallest domain with rules, transfers between aggregates and a compensation.
+
+pub(crate) mod account;
