@@ -173,3 +173,85 @@ fn parse(received: &[u8]) -> Result<Option<Answer>, NoAnswer> {
     answer.body = received[length..end].to_vec();
     Ok(Some(answer))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const LATE: Duration = Duration::from_secs(20);
+    const ANSWER: &[u8] = b"HTTP/1.1 503 Busy\r\nDaybook-Attempted: false\r\ncontent-length: 2\r\n\r\n{}";
+
+    /// What a connection gets for each request: these bytes, and perhaps its end.
+    async fn told(bytes: &'static [u8], then: fn(TcpStream) -> Option<TcpStream>) -> Connection {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    while stream.read(&mut [0; 1_024]).await.is_ok_and(|read| read > 0) {
+                        stream.write_all(bytes).await.expect("sent");
+                        let Some(kept) = then(stream) else {
+                            return;
+                        };
+                        stream = kept;
+                    }
+                });
+            }
+        });
+        Connection::to(address)
+    }
+
+    async fn ask(connection: &mut Connection) -> Result<u16, NoAnswer> {
+        let answer = connection.send(Request::get("/"), LATE).await;
+        answer.map(|answer| answer.status)
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_told_and_its_connection_kept() {
+        let mut connection = told(ANSWER, Some).await;
+        let answer = connection.send(Request::get("/"), LATE).await.expect("an answer");
+        assert_eq!(
+            (answer.status, answer.header("daybook-attempted")),
+            (503, Some("false"))
+        );
+        assert_eq!(answer.body, b"{}");
+        assert!(connection.stream.is_some());
+        assert_eq!(ask(&mut connection).await, Ok(503));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_closed_between_requests_costs_nothing() {
+        let mut connection = told(ANSWER, |_closed| None).await;
+        for _ in 0..3 {
+            assert_eq!(ask(&mut connection).await, Ok(503));
+            // The end has arrived when it can be read.
+            let stream = connection.stream.as_ref().expect("kept");
+            stream.readable().await.expect("an end");
+        }
+    }
+
+    #[tokio::test]
+    async fn each_way_to_get_no_answer_has_its_name() {
+        let closing = |_closed| None;
+        assert_eq!(ask(&mut told(b"", closing).await).await, Err(NoAnswer::Closed));
+        assert_eq!(
+            ask(&mut told(b"HTTP/1.1 2", closing).await).await,
+            Err(NoAnswer::Reset)
+        );
+        let resetting = |stream: TcpStream| {
+            stream.set_zero_linger().expect("a socket");
+            None
+        };
+        assert_eq!(ask(&mut told(b"", resetting).await).await, Err(NoAnswer::Reset));
+        let mut silent = told(b"", Some).await;
+        let answer = silent.send(Request::get("/"), Duration::from_millis(50)).await;
+        assert_eq!(answer.map(|answer| answer.status), Err(NoAnswer::TimedOut));
+        let nobody = embedded::free_port().expect("a port");
+        let mut nobody = Connection::to((Ipv4Addr::LOCALHOST, nobody).into());
+        assert_eq!(ask(&mut nobody).await, Err(NoAnswer::NotConnected));
+    }
+}
