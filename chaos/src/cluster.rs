@@ -104,13 +104,13 @@ impl Cluster {
 /// Nothing is wrong yet: it must start at once.
 async fn first_ready(node: &mut Node) -> anyhow::Result<()> {
     let since = Instant::now();
-    while !node.is_ready().await {
+    while let Err(why) = node.ready().await {
         if let Some(death) = node.mend() {
             bail!("{} ended with {}:\n{}", death.node, death.status, death.tail);
         }
         ensure!(
             since.elapsed() < READY_MAX,
-            "{} is not ready:\n{}",
+            "{} is not ready, {why}:\n{}",
             node.name,
             node.tail()
         );

@@ -210,18 +210,20 @@ impl Node {
         self.daybook.tail()
     }
 
-    /// Whether both APIs say so.
-    pub(crate) async fn is_ready(&mut self) -> bool {
+    /// Whether both APIs say so; else what they say.
+    pub(crate) async fn ready(&mut self) -> Result<(), String> {
         for address in [self.commands, self.queries] {
             let probe = Connection::to(address)
                 .send(Request::get("/readyz"), PROBE_MAX)
                 .await;
-            if !probe.is_ok_and(|answer| answer.is_success()) {
-                return false;
+            match probe {
+                Ok(answer) if answer.is_success() => {}
+                Ok(answer) => return Err(String::from_utf8_lossy(&answer.body).into_owned()),
+                Err(no_answer) => return Err(format!("{no_answer:?}")),
             }
         }
         self.was_ready = true;
-        true
+        Ok(())
     }
 }
 

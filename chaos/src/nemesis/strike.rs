@@ -17,6 +17,9 @@ use crate::workload::Shared;
 /// How often it is looked whether a node has ended by itself.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How often it is said why a node is not ready.
+const TELL: Duration = Duration::from_secs(5);
+
 /// How often each fault has struck.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Done {
@@ -201,12 +204,17 @@ impl<'a> Nemesis<'a> {
     pub(crate) async fn all_ready(&mut self) -> anyhow::Result<()> {
         let since = Instant::now();
         for node in 0..self.cluster.nodes.len() {
-            while !self.cluster.nodes[node].is_ready().await {
+            let mut told = Instant::now();
+            while let Err(why) = self.cluster.nodes[node].ready().await {
+                let name = &self.cluster.nodes[node].name;
                 ensure!(
                     since.elapsed() < READY_MAX,
-                    "{} is not ready {READY_MAX:?} after the last fault",
-                    self.cluster.nodes[node].name
+                    "{name} is not ready {READY_MAX:?} after the last fault: {why}"
                 );
+                if told.elapsed() > TELL {
+                    told = Instant::now();
+                    self.say(&format!("{name} is not ready yet: {why}"));
+                }
                 self.mend();
                 tokio::time::sleep(LOOK).await;
             }

@@ -59,14 +59,20 @@ impl Stage {
         let workload = Workload::start(&cluster, style).await?;
         let (shared, url) = (Arc::clone(&workload.shared), cluster.database.url.clone());
         watching.push(tokio::spawn(async move { lag::note(&url, &shared.record).await }));
-        tokio::time::sleep(WARM_UP).await;
-        let before = Fare::over(&workload.shared, BEFORE).await;
-        println!(
-            "{} connections, undisturbed: {:.0} accepted a second, {:.1} % of attempts answered",
-            style.connections,
-            before.rate,
-            before.share * 100.0
-        );
+        let before = if style.connections == 0 {
+            Fare::default()
+        } else {
+            tokio::time::sleep(WARM_UP).await;
+            Fare::over(&workload.shared, BEFORE).await
+        };
+        if style.connections > 0 {
+            println!(
+                "{} connections, undisturbed: {:.0} accepted a second, {:.1} % of attempts answered",
+                style.connections,
+                before.rate,
+                before.share * 100.0
+            );
+        }
         Ok(Self {
             cluster,
             workload,
