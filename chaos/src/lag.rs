@@ -28,18 +28,24 @@ pub(crate) type Readers = BTreeMap<String, Checkpoints>;
 pub(crate) async fn readers(url: &str) -> anyhow::Result<Readers> {
     let looking = async {
         let mut connection = PgConnection::connect(url).await?;
-        let rows: Vec<(String, String, i32, i64)> = sqlx::query_as(
-            r#"SELECT projection, topic, partition, "offset" + 1 FROM read.checkpoints
-               UNION ALL
-               SELECT process, topic, partition, next FROM daybook.process_checkpoints"#,
-        )
-        .fetch_all(&mut connection)
-        .await?;
+        let readers = readers_of(&mut connection).await?;
         connection.close().await?;
-        anyhow::Ok(rows)
+        anyhow::Ok(readers)
     };
+    tokio::time::timeout(LOOK_MAX, looking).await?
+}
+
+/// What is said in this connection's transaction.
+pub(crate) async fn readers_of(connection: &mut PgConnection) -> anyhow::Result<Readers> {
+    let rows: Vec<(String, String, i32, i64)> = sqlx::query_as(
+        r#"SELECT projection, topic, partition, "offset" + 1 FROM read.checkpoints
+           UNION ALL
+           SELECT process, topic, partition, next FROM daybook.process_checkpoints"#,
+    )
+    .fetch_all(connection)
+    .await?;
     let mut readers = Readers::new();
-    for (reader, topic, partition, next) in tokio::time::timeout(LOOK_MAX, looking).await?? {
+    for (reader, topic, partition, next) in rows {
         let at = Topic::named(&topic).partition(u32::try_from(partition)?);
         let next = Offset(u64::try_from(next)?);
         readers.entry(reader).or_default().insert(at, next);

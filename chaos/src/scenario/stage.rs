@@ -125,10 +125,9 @@ impl Stage {
             ),
             Err(breach) => verdict.breach(breach),
         }
-        match followed {
-            Ok(took) => table.row("last fault to lag 0", seconds(took)),
-            Err(breach) => verdict.breach(breach),
-        }
+        let (took, late) = followed;
+        table.row("last fault to lag 0", seconds(took));
+        verdict.breaches.extend(late);
         verdict::rebuild(&self.cluster, &mut verdict).await?;
         table.log(&verdict);
         let outcome = Outcome {

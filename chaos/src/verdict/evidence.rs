@@ -12,7 +12,7 @@ use eventsourcing::topic::Topic;
 
 use super::rows::{self, Rows};
 use crate::cluster::{Cluster, PREFIX};
-use crate::lag::{self, Readers};
+use crate::lag::Readers;
 use crate::workload::{Shared, Shown};
 
 /// See the module.
@@ -35,14 +35,16 @@ impl Evidence {
     /// Reads it all. The clients must have ended, and nobody be behind.
     pub(crate) async fn gather(cluster: &Cluster, log: &dyn Log, shared: &Shared) -> anyhow::Result<Self> {
         let topic = |service| Topic::events(PREFIX, service);
+        // Before the log, which then holds all that they show.
+        let (rows, readers) = rows::read(&cluster.database.url).await?;
         Ok(Self {
             stock: shared.record.stock.take(),
             orders: shared.record.orders.take(),
             inventory_log: read_topic(log, &topic(stock_item::SERVICE)).await?,
             orders_log: read_topic(log, &topic(order::SERVICE)).await?,
             shown: shared.record.take_shown(),
-            rows: rows::read(&cluster.database.url).await?,
-            readers: lag::readers(&cluster.database.url).await?,
+            rows,
+            readers,
         })
     }
 

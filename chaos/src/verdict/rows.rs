@@ -12,6 +12,8 @@ use projections::sales::SalesRow;
 use sqlx::{Connection, PgConnection};
 use time::{Duration, OffsetDateTime};
 
+use crate::lag::{self, Readers};
+
 /// Of the projections under load.
 #[derive(Clone)]
 pub(crate) struct Rows {
@@ -20,22 +22,29 @@ pub(crate) struct Rows {
     pub(crate) sales: Vec<SalesRow>,
 }
 
-pub(super) async fn read(url: &str) -> anyhow::Result<Rows> {
+/// The rows and the checkpoints beside them, of one snapshot.
+pub(super) async fn read(url: &str) -> anyhow::Result<(Rows, Readers)> {
     let mut connection = PgConnection::connect(url).await?;
+    sqlx::query("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        .execute(&mut connection)
+        .await?;
+    let readers = lag::readers_of(&mut connection).await?;
     let availability: Vec<AvailabilityRow> = all(&mut connection).await?;
     let orders: Vec<OrderRow> = all(&mut connection).await?;
     let sales = all(&mut connection).await?;
+    sqlx::query("COMMIT").execute(&mut connection).await?;
     connection.close().await?;
     let keyed = availability
         .into_iter()
         .map(|row| anyhow::Ok((row.id.parse()?, row)));
     let availability = keyed.collect::<Result<_, _>>()?;
     let keyed = orders.into_iter().map(|row| anyhow::Ok((row.id.parse()?, row)));
-    Ok(Rows {
+    let rows = Rows {
         availability,
         orders: keyed.collect::<Result<_, _>>()?,
         sales,
-    })
+    };
+    Ok((rows, readers))
 }
 
 async fn all<R: Row>(connection: &mut PgConnection) -> anyhow::Result<Vec<R>> {
