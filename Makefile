@@ -2,8 +2,9 @@
 
 LOG ?= postgres
 ARGS ?=
+MINUTES ?= 5
 
-.PHONY: run test sim check deny bench setup schemas
+.PHONY: run test sim check deny bench chaos setup schemas
 
 run: setup ## start a whole Daybook with a demo catalogue; LOG=kafka starts a local Kafka first
 	cargo xtask run --log $(LOG) -- $(ARGS)
@@ -25,6 +26,12 @@ deny: ## licences, bans and sources of all dependencies; needs cargo-deny
 bench: setup ## ratios against limits; see docs/performance.md
 	cargo build --release --bin daybook
 	cargo run --release --package bench -- all $(ARGS)
+
+# The debug build that `make test` has made already: what is proved is the protocol, not the speed, and the
+# checks of arithmetic are on.
+chaos: setup ## three real nodes under kills, freezes and cuts; MINUTES=60 for a long run
+	cargo build --quiet --package daybook --package chaos --bins
+	cargo run --quiet --package chaos -- all --minutes $(MINUTES) --lies $(ARGS)
 
 schemas: ## rewrite the committed schemas from the code
 	UPDATE_SCHEMAS=1 cargo test --quiet --package domain --package commands --package queries

@@ -62,10 +62,7 @@ fn run(log: Log, data: Option<PathBuf>, rest: &[String]) -> anyhow::Result<ExitC
     let broker = match log {
         Log::Postgres => None,
         Log::Kafka => {
-            let broker = start_kafka(&Options {
-                data: data.join("kafka"),
-                port: None,
-            })?;
+            let broker = start_kafka(&Options::new(data.join("kafka")))?;
             daybook
                 .args(["--log", "kafka"])
                 .env("KAFKA_BROKERS", broker.brokers());
@@ -84,7 +81,10 @@ fn run(log: Log, data: Option<PathBuf>, rest: &[String]) -> anyhow::Result<ExitC
 }
 
 fn kafka(data: PathBuf, port: Option<u16>) -> anyhow::Result<()> {
-    let broker = start_kafka(&Options { data, port })?;
+    let broker = start_kafka(&Options {
+        port,
+        ..Options::new(data)
+    })?;
     println!("export KAFKA_BROKERS={}", broker.brokers());
     println!("Ctrl-C stops it");
     let (interrupted, wait) = std::sync::mpsc::channel();

@@ -143,8 +143,10 @@ fn one_outcome<A: Aggregate>(
     let Some(fact) = ledger.made(aggregate, command) else {
         return;
     };
+    // A node that hands a command on may have to send it twice, so even who asked once may be told that
+    // it was a repeat.
     let may_have_made = |attempt: &&&Attempt<A>| {
-        let open = fresh(attempt) || attempt.outcome == Outcome::Unknown;
+        let open = matches!(attempt.outcome, Outcome::Accepted(_) | Outcome::Unknown);
         let in_time = attempt.sent.end.is_none_or(|end| end <= fact.offset);
         open && in_time && same_request(&attempt.question, fact)
     };

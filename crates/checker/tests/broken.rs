@@ -112,6 +112,17 @@ async fn a_later_command_before_an_acknowledged_one() {
 }
 
 #[test]
+fn who_asked_once_may_be_told_that_it_was_a_repeat() {
+    let mut made = sound();
+    made.event("a", "2", 2, 1, 6);
+    made.asked("a", "2", Command::Deposit(1), (2, 3), replayed(2, 2));
+    assert!(
+        made.check(Commands::All).breaches.is_empty(),
+        "the node sent it twice"
+    );
+}
+
+#[test]
 fn a_definite_failure_that_is_in_the_log() {
     let mut made = sound();
     made.event("a", "2", 2, 1, 6);

@@ -24,6 +24,30 @@ pub struct Options {
     pub data: PathBuf,
     /// The client port; a free one when `None`.
     pub port: Option<u16>,
+    /// Further client ports, each with an advertised address of its own.
+    pub listeners: Vec<Listener>,
+}
+
+/// A client port whose clients are sent to another port of the loopback for everything: where a proxy of
+/// theirs listens. A client of Kafka connects to what the broker advertises, whatever it connected to first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where the broker listens.
+    pub port: u16,
+    /// Where it says that it listens.
+    pub advertised: u16,
+}
+
+impl Options {
+    /// A broker under `data` on a free port.
+    #[must_use]
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            port: None,
+            listeners: Vec::new(),
+        }
+    }
 }
 
 /// A running broker. Dropping it stops it.
@@ -49,7 +73,7 @@ impl Kafka {
         end_orphan(&data);
         let jars = classpath(&progress)?;
         let port = options.port.map_or_else(free_port, Ok)?;
-        let configuration = configure(&data, port)?;
+        let configuration = configure(&data, port, &options.listeners)?;
         if !data.join("log/meta.properties").exists() {
             progress("formatting Kafka's storage (first start)");
             format(&jars, &configuration)?;
@@ -166,18 +190,28 @@ fn end_orphan(data: &Path) {
     }
 }
 
-fn configure(data: &Path, port: u16) -> Result<PathBuf, EmbeddedError> {
+fn configure(data: &Path, port: u16, further: &[Listener]) -> Result<PathBuf, EmbeddedError> {
     let controller = free_port()?;
     let log = data.join("log");
+    let each = |line: fn(usize, &Listener) -> String| -> String {
+        further
+            .iter()
+            .enumerate()
+            .map(|(number, listener)| line(number, listener))
+            .collect()
+    };
+    let listening = each(|number, listener| format!(",CLIENT{number}://127.0.0.1:{}", listener.port));
+    let advertised = each(|number, listener| format!(",CLIENT{number}://127.0.0.1:{}", listener.advertised));
+    let protocols = each(|number, _| format!(",CLIENT{number}:PLAINTEXT"));
     let text = format!(
         "process.roles=broker,controller
 node.id=1
 controller.quorum.bootstrap.servers=127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listening}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{advertised}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT{protocols}
 log.dirs={}
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=4

@@ -7,10 +7,7 @@ use embedded::kafka::{Kafka, Options};
 #[test]
 fn a_broker_starts_dies_and_comes_back_on_its_port() {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let options = Options {
-        data: directory.path().to_owned(),
-        port: None,
-    };
+    let options = Options::new(directory.path());
     let mut broker = Kafka::start(&options, |line| println!("{line}")).expect("starts");
     let address = broker.brokers();
     broker.kill().expect("dies");

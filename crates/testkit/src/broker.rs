@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use embedded::kafka::{Kafka, Options};
 
 use crate::directory;
-use crate::tether::tether;
+use crate::tether::Tether;
 
 /// A broker and a prefix that nobody else uses.
 #[derive(Clone, Debug)]
@@ -33,10 +33,7 @@ pub fn kafka() -> TestBroker {
 /// A broker of the test's own, to be killed. Dropping it stops it.
 pub fn private_kafka() -> (Kafka, tempfile::TempDir) {
     let directory = directory().expect("a directory");
-    let options = Options {
-        data: directory.path().to_owned(),
-        port: None,
-    };
+    let options = Options::new(directory.path());
     (
         Kafka::start(&options, |line| eprintln!("{line}")).expect("starts"),
         directory,
@@ -45,14 +42,11 @@ pub fn private_kafka() -> (Kafka, tempfile::TempDir) {
 
 fn start() -> anyhow::Result<String> {
     let directory = directory()?;
-    let options = Options {
-        data: directory.path().to_owned(),
-        port: None,
-    };
+    let options = Options::new(directory.path());
     let broker = Kafka::start(&options, |line| eprintln!("{line}"))?;
-    tether(broker.process_id(), directory.path())?;
+    let tether = Tether::to(broker.process_id(), Some(directory.path()))?;
     let brokers = broker.brokers();
-    // Both live until the process ends; the tether clears up behind it.
-    std::mem::forget((broker, directory));
+    // All live until the process ends; the tether clears up behind it.
+    std::mem::forget((broker, directory, tether));
     Ok(brokers)
 }

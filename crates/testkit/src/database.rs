@@ -7,7 +7,7 @@ use embedded::postgres::{Options, Postgres};
 use sqlx::{Connection, Executor, PgConnection};
 
 use crate::directory;
-use crate::tether::tether;
+use crate::tether::Tether;
 
 /// A database of one test.
 #[derive(Clone, Debug)]
@@ -60,9 +60,9 @@ fn start() -> anyhow::Result<String> {
     let directory = directory()?;
     let server = Postgres::start(&Options::new(directory.path()), |line| eprintln!("{line}"))
         .context("local PostgreSQL")?;
-    tether(server.process_id(), directory.path())?;
+    let tether = Tether::to(server.process_id(), Some(directory.path()))?;
     let url = server.url("postgres");
-    // Both live until the process ends; the tether clears up behind it.
-    std::mem::forget((server, directory));
+    // All live until the process ends; the tether clears up behind it.
+    std::mem::forget((server, directory, tether));
     Ok(url)
 }

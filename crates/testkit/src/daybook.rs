@@ -1,22 +1,23 @@
 //! Whole Daybook processes, to be talked to, killed and started again.
 
 use std::fs::File;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::{Frozen, eventually};
+use crate::{Frozen, Tether, eventually};
 
 /// A start may have to replay a log and, the first time, to initialise a server.
 const READY_DEADLINE: Duration = Duration::from_mins(2);
 /// How much of the log an error shows.
 const TAIL_LINES: usize = 30;
 
-/// One process and how it was started. Dropping it kills it.
+/// One process and how it was started. Dropping it kills it; so does our own end, however it comes.
 pub struct Daybook {
-    child: Option<Child>,
+    child: Option<(Child, Tether)>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     log: PathBuf,
@@ -28,14 +29,16 @@ pub struct Daybook {
     pub queries: String,
 }
 
-/// The binary that was built beside the test.
+/// The binary that was built beside this one: a test lies in `target/<profile>/deps`, a program one up.
 pub fn daybook_binary() -> anyhow::Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let profile = test
-        .ancestors()
-        .nth(2)
-        .context("a test lies in target/<profile>/deps")?;
-    let binary = profile.join("daybook");
+    let own = std::env::current_exe()?;
+    let folder = own.parent().context("a file lies in a directory")?;
+    let profile = if folder.ends_with("deps") {
+        folder.parent()
+    } else {
+        Some(folder)
+    };
+    let binary = profile.context("a target directory")?.join("daybook");
     anyhow::ensure!(
         binary.exists(),
         "{} is missing: cargo build --bin daybook",
@@ -73,7 +76,8 @@ impl Daybook {
         daybook
     }
 
-    fn prepare(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    /// One that is not started yet, on free ports. See [`Daybook::spawn`] and [`Daybook::launch`].
+    pub fn prepare(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let port = || embedded::free_port().expect("a free port");
         let (commands, queries) = (format!("127.0.0.1:{}", port()), format!("127.0.0.1:{}", port()));
         let mut arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
@@ -91,6 +95,11 @@ impl Daybook {
             commands: format!("http://{commands}"),
             queries: format!("http://{queries}"),
         }
+    }
+
+    /// One more argument, from the next start on.
+    pub fn argument(&mut self, argument: &str) {
+        self.arguments.push(argument.to_owned());
     }
 
     /// Starts it again after [`Daybook::kill`] or [`Daybook::terminate`], with the same arguments, ports and data.
@@ -126,7 +135,8 @@ impl Daybook {
         }
     }
 
-    fn spawn(&mut self) -> anyhow::Result<()> {
+    /// Starts it and waits for nothing.
+    pub fn spawn(&mut self) -> anyhow::Result<()> {
         let log = File::options().create(true).append(true).open(&self.log)?;
         let child = Command::new(daybook_binary()?)
             .args(&self.arguments)
@@ -137,41 +147,60 @@ impl Daybook {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
+            // A group of its own: Ctrl-C is for us, and we end what we started.
+            .process_group(0)
             .spawn()?;
-        self.child = Some(child);
+        let tether = Tether::to(Some(child.id()), None)?;
+        self.child = Some((child, tether));
         Ok(())
     }
 
-    fn ended(&mut self) -> Option<std::process::ExitStatus> {
-        self.child
-            .as_mut()
-            .and_then(|child| child.try_wait().ok().flatten())
+    /// How it ended, when it did while we were not looking. It is told once.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let (child, _) = self.child.as_mut()?;
+        let status = child.try_wait().ok().flatten()?;
+        self.forget();
+        Some(status)
+    }
+
+    /// Whether it runs, as far as we were told by [`Daybook::ended`].
+    pub const fn is_running(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// The process has ended.
+    fn forget(&mut self) {
+        if let Some((_, tether)) = self.child.take() {
+            tether.release();
+        }
     }
 
     /// SIGKILL, as a machine's death would have it.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
+        if let Some((child, _)) = &mut self.child {
             child.kill().expect("ours to kill");
             child.wait().expect("ours to wait for");
+            self.forget();
         }
     }
 
     /// SIGSTOP until what is returned is dropped.
     pub fn freeze(&self) -> Frozen {
-        Frozen::tree(self.child.as_ref().expect("runs").id())
+        Frozen::tree(self.child.as_ref().expect("runs").0.id())
     }
 
     /// SIGTERM; waits for the end and returns whether it was a clean one.
     pub async fn terminate(&mut self) -> bool {
-        let child = self.child.as_ref().expect("runs");
-        rustix::process::kill_process(
-            rustix::process::Pid::from_child(child),
-            rustix::process::Signal::TERM,
-        )
-        .expect("ours to stop");
+        self.ask_to_stop();
         let status = eventually("daybook stops", Duration::from_secs(30), async || self.ended()).await;
-        self.child = None;
         status.success()
+    }
+
+    /// SIGTERM.
+    pub fn ask_to_stop(&self) {
+        let (child, _) = self.child.as_ref().expect("runs");
+        let process = rustix::process::Pid::from_child(child);
+        rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("ours to stop");
     }
 
     /// All that it wrote.

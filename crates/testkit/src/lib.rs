@@ -7,6 +7,7 @@ mod database;
 mod daybook;
 mod eventually;
 mod frozen;
+pub mod proxy;
 mod tether;
 
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub use daybook::{Daybook, daybook_binary};
 pub use embedded::postgres::Postgres;
 pub use eventually::eventually;
 pub use frozen::Frozen;
+pub use tether::Tether;
 
 /// The folder of real data (`DAYBOOK_SHARED_DATA`, or `../shared/data` beside the checkout); `None`
 /// where it is not. Tests that need it say so and skip.
