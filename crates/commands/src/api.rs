@@ -73,9 +73,17 @@ fn described() -> OpenApiRouter<Arc<CommandApi>> {
 }
 
 /// The endpoints, bare, and those for other nodes over the owners of this one: put `http_kit::conventions` around them.
-pub fn router(api: CommandApi, local: internal::Local) -> Router {
+pub fn router(api: CommandApi, here: internal::Destinations) -> Router {
     let (router, _) = described().split_for_parts();
-    router.with_state(Arc::new(api)).merge(internal::router(local))
+    let anywhere = internal::Destinations {
+        products: Arc::clone(&api.products),
+        stock: Arc::clone(&api.stock),
+        orders: Arc::clone(&api.orders),
+        settlement: Arc::clone(&api.settlement),
+    };
+    router
+        .with_state(Arc::new(api))
+        .merge(internal::router(here, anywhere))
 }
 
 /// The API's description, as committed under `schemas/openapi/commands.json`.

@@ -58,53 +58,71 @@ pub struct SettledAt {
 /// Where one waits for an order to be decided.
 pub const SETTLED: &str = "/internal/v1/settled/orders";
 
-/// The path for the commands of one service.
-pub fn path(service: &str) -> String {
-    format!("/internal/v1/commands/{service}")
+/// How far a command may go from the node it is sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// To an owner of that node and no further: it has made its one hop.
+    Here,
+    /// To wherever its owner is: it comes from a process that has no owners and knows none.
+    Anywhere,
 }
 
-/// The owners of this node. Never a node that forwards: a command makes one hop.
+/// The path for the commands of one service.
+pub fn path(service: &str, reach: Reach) -> String {
+    match reach {
+        Reach::Here => format!("/internal/v1/commands/{service}"),
+        Reach::Anywhere => format!("/internal/v1/commands/{service}/anywhere"),
+    }
+}
+
+/// Where the commands of each service go.
 #[derive(Clone)]
-pub struct Local {
+pub struct Destinations {
     /// Of products.
     pub products: Arc<dyn Dispatch<Product>>,
     /// Of stock.
     pub stock: Arc<dyn Dispatch<StockItem>>,
     /// Of orders.
     pub orders: Arc<dyn Dispatch<Order>>,
-    /// When an order that is owned here is decided.
+    /// When an order is decided.
     pub settlement: Arc<dyn Settlement>,
 }
 
-pub(crate) fn router(local: Local) -> Router {
+/// `here` are the owners of this node and nobody else, `anywhere` hands on what is owned elsewhere.
+pub(crate) fn router(here: Destinations, anywhere: Destinations) -> Router {
+    let settled = Router::new()
+        .route(SETTLED, post(settled))
+        .with_state(Arc::new(here.clone()));
+    settled
+        .merge(services(here, Reach::Here))
+        .merge(services(anywhere, Reach::Anywhere))
+}
+
+fn services(to: Destinations, reach: Reach) -> Router {
+    let path = |service| path(service, reach);
     Router::new()
         .route(
             &path(product::SERVICE),
-            post(
-                async |State(local): State<Arc<Local>>, prefer: Prefer, Json { value, .. }| {
-                    execute(&*local.products, value, prefer).await
-                },
-            ),
+            post(async |State(to): To, prefer: Prefer, Json { value, .. }| {
+                execute(&*to.products, value, prefer).await
+            }),
         )
         .route(
             &path(stock_item::SERVICE),
-            post(
-                async |State(local): State<Arc<Local>>, prefer: Prefer, Json { value, .. }| {
-                    execute(&*local.stock, value, prefer).await
-                },
-            ),
+            post(async |State(to): To, prefer: Prefer, Json { value, .. }| {
+                execute(&*to.stock, value, prefer).await
+            }),
         )
         .route(
             &path(order::SERVICE),
-            post(
-                async |State(local): State<Arc<Local>>, prefer: Prefer, Json { value, .. }| {
-                    execute(&*local.orders, value, prefer).await
-                },
-            ),
+            post(async |State(to): To, prefer: Prefer, Json { value, .. }| {
+                execute(&*to.orders, value, prefer).await
+            }),
         )
-        .route(SETTLED, post(settled))
-        .with_state(Arc::new(local))
+        .with_state(Arc::new(to))
 }
+
+type To = State<Arc<Destinations>>;
 
 async fn execute<A: Aggregate>(
     dispatch: &dyn Dispatch<A>,
@@ -131,12 +149,12 @@ where
 }
 
 async fn settled(
-    State(local): State<Arc<Local>>,
+    State(here): To,
     prefer: Prefer,
     Json { value, .. }: Json<Awaited>,
 ) -> axum::Json<SettledAt> {
     let limit = prefer.limit().min(WAIT_MAX);
-    let position = local.settlement.settled(&value.order, limit).await;
+    let position = here.settlement.settled(&value.order, limit).await;
     axum::Json(SettledAt {
         position: position.map(|position| position.to_string()),
     })

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use commands::internal::Forwarded;
+use commands::internal::{Forwarded, Reach};
 use commands::ports::Settlement;
 use domain::order::Order;
 use eventsourcing::aggregate::Aggregate;
@@ -116,7 +116,7 @@ impl<A: Aggregate> Forwarding<A> {
 
     fn remote(&self, route: &Route) -> Remote<A> {
         let service = self.local.topic().service();
-        Remote::new(self.peers.http.clone(), &route.url, service)
+        Remote::new(self.peers.http.clone(), &route.url, service, Reach::Here)
     }
 
     /// Ends a moment after somebody else has come to own the partition: whoever still waits for the owner at

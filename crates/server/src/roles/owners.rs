@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use commands::internal::Local;
+use commands::internal::Destinations;
 use domain::order::Order;
 use domain::product::Product;
 use domain::stock_item::StockItem;
@@ -59,8 +59,8 @@ impl Owners {
 
     /// Those of this node alone.
     #[must_use]
-    pub fn local(&self) -> Local {
-        Local {
+    pub fn local(&self) -> Destinations {
+        Destinations {
             products: Arc::new(self.products.local().clone()),
             stock: Arc::new(self.stock.local().clone()),
             orders: Arc::new(self.orders.local().clone()),

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use commands::internal::{Answered, Awaited, Forwarded, SETTLED, SettledAt, path};
+use commands::internal::{Answered, Awaited, Forwarded, Reach, SETTLED, SettledAt, path};
 use eventsourcing::aggregate::Aggregate;
 use eventsourcing::command::{Accepted, Context, Failure, Unavailable};
 use eventsourcing::dispatch::Dispatch;
@@ -45,16 +45,18 @@ pub struct Remote<A> {
     http: reqwest::Client,
     base: String,
     service: String,
+    reach: Reach,
     aggregate: PhantomData<fn() -> A>,
 }
 
 impl<A> Remote<A> {
-    /// To the owners of `service` at `base`, as in `http://commands:8080`.
-    pub fn new(http: reqwest::Client, base: &str, service: &str) -> Self {
+    /// To the owners of `service` at `base`, as in `http://commands:8080`, and, where it may, beyond.
+    pub fn new(http: reqwest::Client, base: &str, service: &str, reach: Reach) -> Self {
         Self {
             http,
             base: base.trim_end_matches('/').to_owned(),
             service: service.to_owned(),
+            reach,
             aggregate: PhantomData,
         }
     }
@@ -117,7 +119,7 @@ where
         forwarded: &Forwarded<A::Command>,
         limit: Duration,
     ) -> Result<Answered<A::Refusal>, Broken> {
-        self.ask(&path(&self.service), forwarded, limit).await
+        self.ask(&path(&self.service, self.reach), forwarded, limit).await
     }
 
     async fn send(

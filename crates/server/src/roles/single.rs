@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ::commands::internal::Reach;
 use axum::Router;
 use domain::order::Order;
 use domain::stock_item::StockItem;
@@ -58,8 +59,8 @@ pub async fn run_workers(config: Config) -> anyhow::Result<()> {
     let mut process = Process::start(config, &[Api::Workers]).await?;
     let url = process.parts.config.listen.commands_url.clone();
     let http = remote::client()?;
-    let stock = Remote::<StockItem>::new(http.clone(), &url, domain::stock_item::SERVICE);
-    let orders = Remote::<Order>::new(http, &url, domain::order::SERVICE);
+    let stock = Remote::<StockItem>::new(http.clone(), &url, domain::stock_item::SERVICE, Reach::Anywhere);
+    let orders = Remote::<Order>::new(http, &url, domain::order::SERVICE, Reach::Anywhere);
     let status = workers::start(&mut process, Arc::new(stock), Arc::new(orders))?;
     let readiness = workers::readiness(Readiness::new(), status);
     process.serve(Endpoint {
