@@ -42,14 +42,18 @@ pub struct Copy<'a> {
     bar: Bar,
 }
 
-/// Copies until the goal is reached or Ctrl-C comes; that harms nothing.
-pub async fn run(parts: &Parts, from: LogKind, to: LogKind, goal: Goal) -> anyhow::Result<ExitCode> {
+/// Refuses every way but the one there is.
+pub fn way(from: LogKind, to: LogKind) -> anyhow::Result<()> {
     match (from, to) {
-        (LogKind::Postgres, LogKind::Kafka) => {}
+        (LogKind::Postgres, LogKind::Kafka) => Ok(()),
         (LogKind::Postgres | LogKind::Kafka, _) => {
             bail!("the only way there is goes --from postgres --to kafka")
         }
     }
+}
+
+/// Copies until the goal is reached or Ctrl-C comes; that harms nothing.
+pub async fn run(parts: &Parts, goal: Goal) -> anyhow::Result<ExitCode> {
     tokio::select! {
         done = copy(parts, goal) => done.map(|()| ExitCode::SUCCESS),
         interrupted = tokio::signal::ctrl_c() => {

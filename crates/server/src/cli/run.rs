@@ -59,8 +59,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
                 (true, false) => Goal::Follow,
                 (false, false) => Goal::Once,
             };
+            copy::way(from, to)?;
             let source = Config { log: from, ..config };
-            return with_parts(source, async |parts| copy::run(parts, from, to, goal).await).await;
+            return with_parts(source, async |parts| copy::run(parts, goal).await).await;
         }
         Command::Topics(TopicsCommand::Create) => with_parts(config, maintenance::create_topics).await?,
         Command::Topics(TopicsCommand::Doctor) | Command::Doctor => {
