@@ -154,7 +154,7 @@ async fn a_node_whose_session_the_broker_refuses_says_so_and_ends() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success(), "{said}");
     assert!(
-        said.contains("error: group of owners: the broker does not allow a session time-out of 500 ms: set kafka.session_timeout_ms"),
+        said.contains("the broker does not allow a session time-out of 500 ms: set kafka.session_timeout_ms"),
         "{said}"
     );
 }

@@ -135,7 +135,7 @@ pub fn join(config: &GroupConfig, topics: &[Topic]) -> Result<Joined, LogError> 
             }
             leave(&consumer);
             drop(consumer);
-            tracing::debug!("left the group of owners");
+            tracing::debug!("left the group");
         })
         .map_err(|error| LogError::Unavailable(error.to_string()))?;
     Ok(Joined {
@@ -223,7 +223,7 @@ impl Listening {
             if let Some((topic, listener)) = self.0.get(element.topic()) {
                 let at = topic.partition(element.partition().cast_unsigned());
                 let change = change(at);
-                tracing::debug!(?change, "the group of owners");
+                tracing::debug!(?change, "the group");
                 // Whoever no longer listens is about to leave.
                 let _ = listener.send(change);
             }

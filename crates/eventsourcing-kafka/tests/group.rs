@@ -1,4 +1,4 @@
-//! The group of owners on a real broker.
+//! A consumer group on a real broker.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

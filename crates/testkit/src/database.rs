@@ -9,6 +9,9 @@ use sqlx::{Connection, Executor, PgConnection};
 use crate::directory;
 use crate::tether::Tether;
 
+/// Several tests run at once, some of them with three nodes.
+const CONNECTIONS_MAX: &str = "500";
+
 /// A database of one test.
 #[derive(Clone, Debug)]
 pub struct TestDatabase {
@@ -58,8 +61,11 @@ fn admin_url() -> anyhow::Result<String> {
 
 fn start() -> anyhow::Result<String> {
     let directory = directory()?;
-    let server = Postgres::start(&Options::new(directory.path()), |line| eprintln!("{line}"))
-        .context("local PostgreSQL")?;
+    let mut options = Options::new(directory.path());
+    options
+        .settings
+        .push(("max_connections".to_owned(), CONNECTIONS_MAX.to_owned()));
+    let server = Postgres::start(&options, |line| eprintln!("{line}")).context("local PostgreSQL")?;
     let tether = Tether::to(server.process_id(), Some(directory.path()))?;
     let url = server.url("postgres");
     // All live until the process ends; the tether clears up behind it.
