@@ -23,7 +23,13 @@ async fn a_placed_order_is_never_missing(log: Log) {
         let seen = shop
             .get(&format!("/v1/orders/{id}"), Some(&placed.position))
             .await;
-        assert_eq!(seen.status, 200, "{} {seen:?}", placed.position);
+        assert_eq!(
+            seen.status,
+            200,
+            "{} {seen:?}\n{}",
+            placed.position,
+            shop.process.tail()
+        );
         assert!(
             seen.body["sequence"].as_i64() >= placed.body["sequence"].as_i64(),
             "{seen:?}"

@@ -62,6 +62,15 @@ pub enum Change<R> {
     Keep,
 }
 
+/// See [`View::WRITTEN`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// What cannot be stored is parked at its event, wherever its batch ends.
+    AfterEachEvent,
+    /// Once, however many events of the row are in the batch.
+    AfterTheBatch,
+}
+
 /// A projection whose row belongs to one aggregate.
 pub trait View: Send + Sync + 'static {
     /// The projection's name.
@@ -70,6 +79,9 @@ pub trait View: Send + Sync + 'static {
     const SERVICE: &'static str;
     /// Of the fold: raise it when the same events come to give other rows.
     const FOLD: u32 = 1;
+    /// Whether a row is looked at as JSON after each event or only when its batch is written. A row that grows
+    /// with its aggregate wants the latter, and must not hold what PostgreSQL cannot store.
+    const WRITTEN: Written = Written::AfterEachEvent;
     /// What it folds.
     type Event: Event;
     /// What it writes.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::aggregate::{Aggregate, Recorded};
 use crate::ids::{AggregateId, Offset, Sequence};
 use crate::memory::{Memory, Remembered};
-use crate::projection::{Change, FoldError, Row, Table, View};
+use crate::projection::{Change, FoldError, Row, Table, View, Written};
 
 /// A state that can be kept in a table.
 pub trait KeptState: Serialize + DeserializeOwned + Default + Clone + Send + Sync + Unpin + 'static {
@@ -63,6 +63,8 @@ where
     const NAME: &'static str = A::State::NAME;
     const SERVICE: &'static str = A::State::SERVICE;
     const FOLD: u32 = A::State::VERSION;
+    // The state of a popular stock item is large, and changes all the time.
+    const WRITTEN: Written = Written::AfterTheBatch;
     type Event = A::Event;
     type Row = StateRow<A::State>;
 

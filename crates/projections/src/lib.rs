@@ -16,14 +16,27 @@ use domain::stock_item::StockItem;
 use eventsourcing::states::States;
 use eventsourcing_postgres::projection::Projection;
 
-/// All read models, and the states that new owners start from.
+/// All projections.
 #[must_use]
 pub fn all() -> Vec<Projection> {
+    read_models().into_iter().chain(states()).collect()
+}
+
+/// What queries read.
+#[must_use]
+pub fn read_models() -> Vec<Projection> {
     vec![
         Projection::view::<products::Products>(),
         Projection::view::<availability::Availability>(),
         Projection::view::<orders::Orders>(),
         Projection::tally::<sales::Sales>(),
+    ]
+}
+
+/// What new owners start from.
+#[must_use]
+pub fn states() -> Vec<Projection> {
+    vec![
         Projection::view::<States<Product>>(),
         Projection::view::<States<StockItem>>(),
         Projection::view::<States<Order>>(),

@@ -160,6 +160,7 @@ impl Building<'_> {
                 config: projection::runner::Config {
                     batch_records_max: 5,
                     retry_pause: self.world.profile.owner.retry_pause,
+                    linger: Duration::ZERO,
                 },
             };
             let share = self.share(Group::Projectors);

@@ -174,6 +174,7 @@ impl Shop {
             config: runner::Config {
                 batch_records_max,
                 retry_pause: Duration::from_millis(20),
+                linger: Duration::ZERO,
             },
         };
         let stop = CancellationToken::new();

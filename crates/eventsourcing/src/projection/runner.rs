@@ -22,6 +22,8 @@ pub struct Config {
     pub batch_records_max: usize,
     /// Pause after an error that may pass; doubled with each further one, up to ten seconds.
     pub retry_pause: Duration,
+    /// Pause after a batch that was not full, so that the next one has company: for rows that nobody waits for.
+    pub linger: Duration,
 }
 
 impl Default for Config {
@@ -29,6 +31,7 @@ impl Default for Config {
         Self {
             batch_records_max: 1_000,
             retry_pause: Duration::from_millis(500),
+            linger: Duration::ZERO,
         }
     }
 }
@@ -107,6 +110,7 @@ impl Turn for Settings {
             #[expect(clippy::cast_precision_loss, reason = "a batch is far smaller than 2^52")]
             metrics::histogram!("daybook_projection_batch_records", "projection" => self.name())
                 .record(records.len() as f64);
+            let full = records.len() >= self.config.batch_records_max;
             let scanned = scan.judge(records);
             if scanned.moves.is_empty() {
                 continue;
@@ -115,6 +119,13 @@ impl Turn for Settings {
             self.read_model.apply(&self.topic, version, &scanned).await?;
             scan.moved(&scanned.moves);
             stance.advanced();
+            if !full && !self.config.linger.is_zero() {
+                tokio::select! {
+                    biased;
+                    () = stance.share.changed() => return Err(Interrupted::Reassigned),
+                    () = tokio::time::sleep(self.config.linger) => {}
+                }
+            }
         }
     }
 }

@@ -112,6 +112,7 @@ impl World {
                 config: Config {
                     batch_records_max: 7,
                     retry_pause: Duration::from_millis(20),
+                    linger: Duration::ZERO,
                 },
             };
             runner::spawn(settings, share.clone(), CancellationToken::new()).1

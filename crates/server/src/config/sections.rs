@@ -166,6 +166,8 @@ section!(
         batch_records_max: usize = 1_000,
         /// Pause before another try when PostgreSQL or the log is away.
         retry_pause_ms: u64 = 200,
+        /// Pause between batches of the states of aggregates; a take-over reads so much more of the log.
+        states_linger_ms: u64 = 1_000,
     }
 );
 

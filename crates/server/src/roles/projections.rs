@@ -33,7 +33,10 @@ pub fn start(process: &mut Process) -> anyhow::Result<Projecting> {
     // One member for all: the projections of a topic work on the same partitions.
     let shares = shares(process, "projections", &parts.all_topics())?;
     let mut statuses = Vec::new();
-    for projection in projections::all() {
+    let read_models = projections::read_models().into_iter().map(|one| (one, None));
+    let linger = Duration::from_millis(set.states_linger_ms);
+    let all = read_models.chain(projections::states().into_iter().map(|one| (one, Some(linger))));
+    for (projection, linger) in all {
         let (name, topic) = (projection.name(), parts.topic(projection.service()));
         let share = shares.get(&topic).cloned();
         let share = share.with_context(|| format!("{name} folds a topic that is none of the shop's"))?;
@@ -45,6 +48,7 @@ pub fn start(process: &mut Process) -> anyhow::Result<Projecting> {
             config: Config {
                 batch_records_max: set.batch_records_max,
                 retry_pause: Duration::from_millis(set.retry_pause_ms),
+                linger: linger.unwrap_or_default(),
             },
         };
         let stop = process.supervisor.stop_of(Stage::Readers);
@@ -52,7 +56,10 @@ pub fn start(process: &mut Process) -> anyhow::Result<Projecting> {
         process
             .supervisor
             .spawn(Stage::Readers, name, async move { Ok(running.await??) });
-        statuses.push(status);
+        // Nobody reads the states while all goes well: they are no reason to be sent no requests.
+        if linger.is_none() {
+            statuses.push(status);
+        }
     }
     Ok(Projecting(statuses))
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::marker::PhantomData;
 
 use async_trait::async_trait;
-use eventsourcing::projection::{Change, Row, View};
+use eventsourcing::projection::{Change, Row, View, Written};
 use eventsourcing::readers::{Event, Key};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
@@ -31,18 +31,19 @@ impl<V: View> ViewFold<V> {
             .await?;
         let decode = |(key, row): (String, Value)| {
             let row = serde_json::from_value(row);
-            let row = row.map_err(|source| ProjectionError::Row {
-                table: V::Row::TABLE.name,
-                source,
-            })?;
-            Ok((key, row))
+            Ok((key, row.map_err(row_error::<V::Row>)?))
         };
         rows.into_iter().map(decode).collect()
     }
 }
 
-/// The row after the event, with what the table gets; `None` when nothing changes.
-type After<R> = Option<Option<(R, Value)>>;
+fn row_error<R: Row>(source: serde_json::Error) -> ProjectionError {
+    let table = R::TABLE.name;
+    ProjectionError::Row { table, source }
+}
+
+/// The row after the event, with what the table gets where that is known already; `None` when nothing changes.
+type After<R> = Option<Option<(R, Option<Value>)>>;
 
 fn fold<V: View>(row: Option<&V::Row>, event: &Event) -> Result<After<V::Row>, String> {
     let event = decoded::<V::Event>(event)?;
@@ -50,14 +51,22 @@ fn fold<V: View>(row: Option<&V::Row>, event: &Event) -> Result<After<V::Row>, S
         Change::Keep => Ok(None),
         Change::Delete => Ok(Some(None)),
         Change::Put(row) => {
-            let written = serde_json::to_value(&row).map_err(|error| error.to_string())?;
-            // Judged at each event, not at the last one of a batch: where a batch ends is chance.
-            if has_nul(&written) {
-                return Err("the row holds a NUL character, which PostgreSQL cannot store".to_owned());
-            }
+            let written = match V::WRITTEN {
+                Written::AfterEachEvent => Some(storable(&row)?),
+                Written::AfterTheBatch => None,
+            };
             Ok(Some(Some((row, written))))
         }
     }
+}
+
+/// What the table gets. Judged at each event, not at the last one of a batch: where a batch ends is chance.
+fn storable<R: Row>(row: &R) -> Result<Value, String> {
+    let written = serde_json::to_value(row).map_err(|error| error.to_string())?;
+    if has_nul(&written) {
+        return Err("the row holds a NUL character, which PostgreSQL cannot store".to_owned());
+    }
+    Ok(written)
 }
 
 fn has_nul(value: &Value) -> bool {
@@ -98,7 +107,7 @@ impl<V: View> Fold for ViewFold<V> {
                 Ok(None) => {}
                 Ok(Some(Some((row, written)))) => {
                     rows.insert(place.1.clone(), row);
-                    touched.insert(place.1, Some(written));
+                    touched.insert(place.1, written);
                 }
                 Ok(Some(None)) => {
                     rows.remove(&place.1);
@@ -111,10 +120,11 @@ impl<V: View> Fold for ViewFold<V> {
             }
         }
         let (mut puts, mut deletes) = (Vec::new(), Vec::new());
-        for (key, row) in touched {
-            match row {
-                Some(row) => puts.push(row),
-                None => deletes.push(key),
+        for (key, written) in touched {
+            match (written, rows.get(&key)) {
+                (Some(written), _) => puts.push(written),
+                (None, Some(row)) => puts.push(serde_json::to_value(row).map_err(row_error::<V::Row>)?),
+                (None, None) => deletes.push(key),
             }
         }
         write(&mut *connection, table::upsert(schema, &V::Row::TABLE), puts).await?;
@@ -133,15 +143,15 @@ impl<V: View> Fold for ViewFold<V> {
     }
 }
 
-struct ViewReference<V: View>(Sample<Option<(V::Row, Value)>>);
+struct ViewReference<V: View>(Sample<Option<V::Row>>);
 
 #[async_trait]
 impl<V: View> Reference for ViewReference<V> {
     fn apply(&mut self, event: &Event) -> Result<(), String> {
         if let Some(row) = self.0.get(&event.key().1)
-            && let Some(after) = fold::<V>(row.as_ref().map(|(row, _)| row), event)?
+            && let Some(after) = fold::<V>(row.as_ref(), event)?
         {
-            *row = after;
+            *row = after.map(|(row, _)| row);
         }
         Ok(())
     }
@@ -151,13 +161,8 @@ impl<V: View> Reference for ViewReference<V> {
         connection: &mut PgConnection,
         schema: &str,
     ) -> Result<Vec<String>, ProjectionError> {
-        let rows = self
-            .0
-            .0
-            .values()
-            .flatten()
-            .map(|(_, written)| written.clone())
-            .collect();
+        let rows = self.0.0.values().flatten().map(serde_json::to_value);
+        let rows = rows.collect::<Result<_, _>>().map_err(row_error::<V::Row>)?;
         write(connection, table::upsert(schema, &V::Row::TABLE), rows).await?;
         let absent = self.0.0.iter().filter(|(_, row)| row.is_none());
         Ok(absent.map(|((_, key), _)| key.clone()).collect())
