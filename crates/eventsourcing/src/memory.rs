@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use uuid::Uuid;
 
+use crate::aggregate::Recorded;
 use crate::ids::{CommandId, Digest, Offset, Sequence};
 
 /// How many accepted commands an aggregate remembers.
@@ -68,6 +69,16 @@ impl Memory {
 }
 
 impl Remembered {
+    /// What is remembered of the command that made this event.
+    pub fn of<E>(recorded: &Recorded<E>) -> Self {
+        Self {
+            command: recorded.meta.command,
+            digest: recorded.meta.digest,
+            sequence: recorded.meta.sequence,
+            offset: recorded.offset,
+        }
+    }
+
     fn pack(&self) -> [u8; PACKED] {
         let mut packed = [0; PACKED];
         packed[..16].copy_from_slice(self.command.0.as_bytes());

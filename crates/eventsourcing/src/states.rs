@@ -86,12 +86,7 @@ where
         A::evolve(&mut row.state, &event.event);
         row.sequence = sequence;
         row.offset = event.offset;
-        row.commands.remember(Remembered {
-            command: event.meta.command,
-            digest: event.meta.digest,
-            sequence,
-            offset: event.offset,
-        });
+        row.commands.remember(Remembered::of(event));
         Ok(Change::Put(row))
     }
 }

@@ -161,12 +161,7 @@ impl<A: Aggregate> Book<A> {
         let verdict = self.rule.judge(parsed.claim());
         if let (Verdict::Accepted, Parsed::Event(envelope)) = (verdict, parsed) {
             let recorded = codec::decode::<A::Event>(stored, envelope)?;
-            let remembered = Remembered {
-                command: recorded.meta.command,
-                digest: recorded.meta.digest,
-                sequence: recorded.meta.sequence,
-                offset: stored.offset,
-            };
+            let remembered = Remembered::of(&recorded);
             found.insert(remembered.command, (remembered, recorded.meta.term));
             let entry = self.entry(recorded.aggregate.clone());
             // A row of the table may be ahead of the log as far as it is read here.

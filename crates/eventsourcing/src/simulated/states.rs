@@ -158,14 +158,9 @@ fn fold<A: Aggregate>(
     let verdict = checkpoint.rule.judge(parsed.claim());
     if let (Verdict::Accepted, Parsed::Event(envelope)) = (verdict, parsed) {
         let recorded = codec::decode::<A::Event>(stored, envelope).expect("owners write what decodes");
-        let (state, memory) = rows.entry(recorded.aggregate).or_default();
+        let (state, memory) = rows.entry(recorded.aggregate.clone()).or_default();
         A::evolve(state, &recorded.event);
-        memory.remember(Remembered {
-            command: recorded.meta.command,
-            digest: recorded.meta.digest,
-            sequence: recorded.meta.sequence,
-            offset: stored.offset,
-        });
+        memory.remember(Remembered::of(&recorded));
     }
 }
 
