@@ -32,6 +32,33 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
+    /// One operation that took so long.
+    pub(crate) fn of_one(took: Duration) -> Self {
+        let mut latencies = histogram();
+        note(&mut latencies, took);
+        Self {
+            acknowledged: 1,
+            seconds: took.as_secs_f64(),
+            cpu_seconds: 0.0,
+            worked: 1,
+            bytes: 0,
+            latencies,
+            failures: 0,
+            refusals: histogram(),
+            void: None,
+        }
+    }
+
+    /// How long it took, in milliseconds.
+    pub(crate) fn milliseconds(&self) -> f64 {
+        self.seconds * 1e3
+    }
+
+    /// Bytes per acknowledged operation.
+    pub(crate) fn bytes_each(&self) -> f64 {
+        as_float(self.bytes) / as_float(self.acknowledged)
+    }
+
     /// Acknowledged operations per second.
     pub(crate) fn rate(&self) -> f64 {
         as_float(self.acknowledged) / self.seconds

@@ -5,41 +5,34 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use async_trait::async_trait;
 use domain::ids::OrderId;
 use domain::order::{Order, OrderCommand};
-use eventsourcing::assignment::Everything;
-use eventsourcing::clock::System;
 use eventsourcing::command::{Context, Expected, Failure};
 use eventsourcing::dispatch::Dispatch;
 use eventsourcing::ids::{CommandId, Digest};
 use eventsourcing::log::Log;
-use eventsourcing::owner::{self, Service, Settings};
+use eventsourcing::owner::Service;
 use eventsourcing::topic::Topic;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
-use tokio_util::sync::DropGuard;
 use uuid::Uuid;
 
 use crate::cell::{Cell, Contender, histogram, note};
 use crate::load::Ack;
+use crate::owners::Owners;
 use crate::processor;
 use crate::verify::{Claims, Verifier};
 
-/// Partitions must be served within this time.
-const SERVING_MAX: Duration = Duration::from_mins(1);
 /// So many lines make an order as long as the average invoice of a wholesaler is short.
 const LINES: usize = 10;
 
 /// Owners of one topic in this process.
 pub(crate) struct InProcess {
-    service: Service<Order>,
+    owners: Owners<Order>,
     clients: usize,
     command: Arc<OrderCommand>,
     numbers: Arc<AtomicU64>,
     pub(crate) verifier: Verifier,
-    _stop: DropGuard,
 }
 
 #[derive(Default)]
@@ -57,39 +50,13 @@ impl InProcess {
         verifier: Verifier,
         clients: usize,
     ) -> anyhow::Result<Self> {
-        let partitions = verifier.partitions();
-        let stop = CancellationToken::new();
-        let settings = Settings {
-            log,
-            environment: Arc::new(System),
-            topic: topic.clone(),
-            partitions,
-            node: "bench".to_owned(),
-            url: String::new(),
-            routes: None,
-            source: "daybook/bench".to_owned(),
-            config: owner::Config::default(),
-        };
-        let all = (0..partitions).map(|number| topic.partition(number)).collect();
-        let assignment = Box::new(Everything::of(all));
-        let (service, ended) = owner::spawn::<Order>(settings, None, assignment, stop.clone());
-        tokio::spawn(async move {
-            if let Ok(Err(error)) = ended.await {
-                eprintln!("the owner failed: {error}");
-            }
-        });
-        let mut status = service.status();
-        let serving = status.wait_for(|status| status.serving == status.total);
-        tokio::time::timeout(SERVING_MAX, serving)
-            .await
-            .context("the partitions are not served in time")??;
+        let owners = Owners::serve(log, topic, verifier.partitions(), None).await?;
         Ok(Self {
-            service,
+            owners,
             clients,
             command: Arc::new(order()?),
             numbers: Arc::default(),
             verifier,
-            _stop: stop.drop_guard(),
         })
     }
 
@@ -97,7 +64,7 @@ impl InProcess {
     pub(crate) async fn place_one(&self) -> anyhow::Result<()> {
         let (command, context) = (self.command.as_ref().clone(), context(Uuid::new_v4()));
         let aggregate = OrderId::created_by(context.id).aggregate();
-        self.service.execute(aggregate, command, context).await?;
+        self.owners.service().execute(aggregate, command, context).await?;
         Ok(())
     }
 }
@@ -115,7 +82,8 @@ fn order() -> anyhow::Result<OrderCommand> {
     Ok(serde_json::from_value(serde_json::json!({ "place": sale }))?)
 }
 
-fn context(id: Uuid) -> Context {
+/// Of a command with this id.
+pub(crate) fn context(id: Uuid) -> Context {
     Context {
         id: CommandId(id),
         digest: Digest(0),
@@ -141,7 +109,7 @@ impl Contender for InProcess {
         let deadline = Instant::now() + duration;
         let mut clients = JoinSet::new();
         for _ in 0..self.clients {
-            let (service, command) = (self.service.clone(), Arc::clone(&self.command));
+            let (service, command) = (self.owners.service().clone(), Arc::clone(&self.command));
             clients.spawn(client(service, command, Arc::clone(&self.numbers), deadline));
         }
         let mut latencies = histogram();

@@ -3,10 +3,13 @@
 
 mod cell;
 mod goals;
+mod history;
 mod http;
 mod in_process;
 mod load;
+mod memory;
 mod overload;
+mod owners;
 mod pass_through;
 mod processor;
 mod raw;
@@ -17,6 +20,7 @@ mod shop;
 mod stage;
 mod statistics;
 mod system;
+mod takeover;
 mod verify;
 
 use std::net::SocketAddr;
@@ -56,6 +60,10 @@ enum Action {
     G5(Options),
     /// One hot aggregate against many.
     G7(Options),
+    /// Memory of an owner against a map of the same states.
+    G12(Options),
+    /// Take-over against a fence and the tail, and against a replay of the whole log.
+    G13(Options),
     /// Three times the load that it can do: what it still does, and how fast it refuses.
     G14(Options),
     /// The PostgreSQL log beside a flushed Kafka.
@@ -65,6 +73,9 @@ enum Action {
     /// Serves the limit of G3; started by the others.
     #[command(hide = true)]
     PassThrough(PassThrough),
+    /// Keeps the aggregates of a partition and says what that takes; started by G12.
+    #[command(hide = true)]
+    Hold(memory::Hold),
 }
 
 #[derive(Args, Clone)]
@@ -144,14 +155,26 @@ struct PassThrough {
 async fn main() -> anyhow::Result<()> {
     let (goals, options): (&[Goal], Options) = match Arguments::parse().command {
         Action::PassThrough(arguments) => return pass_through(arguments).await,
+        Action::Hold(arguments) => return memory::hold(arguments).await,
         Action::All(options) => (
-            &[Goal::G3, Goal::G4, Goal::G5, Goal::G7, Goal::G14, Goal::Postgres],
+            &[
+                Goal::G3,
+                Goal::G4,
+                Goal::G5,
+                Goal::G7,
+                Goal::G12,
+                Goal::G13,
+                Goal::G14,
+                Goal::Postgres,
+            ],
             options,
         ),
         Action::G3(options) => (&[Goal::G3], options),
         Action::G4(options) => (&[Goal::G4], options),
         Action::G5(options) => (&[Goal::G5], options),
         Action::G7(options) => (&[Goal::G7], options),
+        Action::G12(options) => (&[Goal::G12], options),
+        Action::G13(options) => (&[Goal::G13], options),
         Action::G14(options) => (&[Goal::G14], options),
         Action::Null(options) => (&[Goal::Null], options),
         Action::Postgres(options) => (&[Goal::Postgres], options),
@@ -178,6 +201,8 @@ enum Goal {
     G4,
     G5,
     G7,
+    G12,
+    G13,
     G14,
     Postgres,
     Null,
@@ -193,7 +218,9 @@ async fn measure(goals: &[Goal], options: &Options) -> anyhow::Result<Vec<Row>> 
                 .transpose()?,
         )
     };
-    let needs_daybook = goals.iter().any(|goal| !matches!(goal, Goal::G4 | Goal::Null));
+    let needs_daybook = goals
+        .iter()
+        .any(|goal| !matches!(goal, Goal::G4 | Goal::G12 | Goal::G13 | Goal::Null));
     let grounds = Grounds {
         daybook: match named()? {
             Some(path) => path,
@@ -217,6 +244,8 @@ async fn measure(goals: &[Goal], options: &Options) -> anyhow::Result<Vec<Row>> 
     for goal in goals {
         let durabilities = match goal {
             Goal::Postgres => &[Durability::Postgres],
+            // Nobody flushes what is read.
+            Goal::G12 | Goal::G13 => &[Durability::PageCache],
             Goal::G3 | Goal::G4 | Goal::G5 | Goal::G7 | Goal::G14 | Goal::Null => options.mode.durabilities(),
         };
         for durability in durabilities {
@@ -225,6 +254,8 @@ async fn measure(goals: &[Goal], options: &Options) -> anyhow::Result<Vec<Row>> 
                 Goal::G4 => goals::g4(&grounds, weight, *durability).await?,
                 Goal::G5 => goals::g5(&grounds, weight, *durability).await?,
                 Goal::G7 => goals::g7(&grounds, weight, *durability).await?,
+                Goal::G12 => memory::g12(&grounds, weight, *durability).await?,
+                Goal::G13 => takeover::g13(&grounds, weight, *durability).await?,
                 Goal::G14 => overload::g14(&grounds, weight, *durability).await?,
                 Goal::Null => goals::null(&grounds, weight, *durability).await?,
                 Goal::Postgres => goals::postgres(&grounds, weight).await?,

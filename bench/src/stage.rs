@@ -126,11 +126,28 @@ impl Grounds {
 
     /// A topic that only this run writes to, as a limit's or an engine's in process.
     pub(crate) async fn topic(&self, durability: Durability, name: &str) -> anyhow::Result<(String, Topic)> {
+        Self::fresh_topic(self.partitions, durability, name).await
+    }
+
+    /// The same, with one partition.
+    pub(crate) async fn one_partition(
+        &self,
+        durability: Durability,
+        name: &str,
+    ) -> anyhow::Result<(String, Topic)> {
+        Self::fresh_topic(1, durability, name).await
+    }
+
+    async fn fresh_topic(
+        partitions: u32,
+        durability: Durability,
+        name: &str,
+    ) -> anyhow::Result<(String, Topic)> {
         let broker = tokio::task::spawn_blocking(testkit::kafka).await?;
         let topic = Topic::events(&format!("{}-{name}", broker.prefix), "orders");
         let settings = TopicSettings {
             keeps: Keeps::Everything,
-            partitions: self.partitions,
+            partitions,
             replication: 1,
             flush: durability.flush(),
         };
