@@ -49,9 +49,9 @@ impl Cell {
         }
     }
 
-    /// How long it took, in milliseconds.
+    /// How long an operation took, in milliseconds, where one follows another.
     pub(crate) fn milliseconds(&self) -> f64 {
-        self.seconds * 1e3
+        self.seconds * 1e3 / as_float(self.acknowledged)
     }
 
     /// Bytes per acknowledged operation.

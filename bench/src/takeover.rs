@@ -126,17 +126,19 @@ impl Contender for Owner {
         format!("an owner starting from {from}")
     }
 
-    async fn run(&mut self, _: Duration) -> anyhow::Result<Cell> {
-        let past = &self.past;
-        let states = self.from_table.then_some(&past.states);
-        let (began, worked) = (Instant::now(), processor::busy_seconds()?);
-        let owners = Owners::serve(Arc::clone(&past.log), past.topic.clone(), 1, states).await?;
-        let took = began.elapsed();
-        let cpu_seconds = processor::busy_seconds()? - worked;
-        self.next -= 1;
-        let void = knows(owners.service(), self.next).await?;
-        owners.end().await?;
-        Ok(once(took, cpu_seconds, void))
+    async fn run(&mut self, duration: Duration) -> anyhow::Result<Cell> {
+        let mut times = Times::within(duration)?;
+        while times.go_on() {
+            let past = &self.past;
+            let states = self.from_table.then_some(&past.states);
+            let began = Instant::now();
+            let owners = Owners::serve(Arc::clone(&past.log), past.topic.clone(), 1, states).await?;
+            let took = began.elapsed();
+            self.next -= 1;
+            times.add(took, knows(owners.service(), self.next).await?);
+            owners.end().await?;
+        }
+        times.cell()
     }
 }
 
@@ -167,9 +169,19 @@ impl Contender for Bound {
         "a fence, and the tail read up to it".to_owned()
     }
 
-    async fn run(&mut self, _: Duration) -> anyhow::Result<Cell> {
+    async fn run(&mut self, duration: Duration) -> anyhow::Result<Cell> {
+        let mut times = Times::within(duration)?;
+        while times.go_on() {
+            times.add(self.once().await?, None);
+        }
+        times.cell()
+    }
+}
+
+impl Bound {
+    async fn once(&self) -> anyhow::Result<Duration> {
         let (at, log) = (self.past.at(), &self.past.log);
-        let (began, worked) = (Instant::now(), processor::busy_seconds()?);
+        let began = Instant::now();
         // A fence of the past, void for everybody.
         let term = Term {
             epoch: Epoch(0),
@@ -187,16 +199,49 @@ impl Contender for Bound {
                 next = stored.offset.next();
             }
         }
-        let took = began.elapsed();
-        Ok(once(took, processor::busy_seconds()? - worked, None))
+        Ok(began.elapsed())
     }
 }
 
-fn once(took: Duration, cpu_seconds: f64, void: Option<String>) -> Cell {
-    Cell {
-        cpu_seconds,
-        void,
-        ..Cell::of_one(took)
+/// One after the other as often as there is time for it, once at least. The check of what was done comes after each,
+/// and does not count.
+struct Times {
+    until: Instant,
+    worked: f64,
+    took: Duration,
+    count: u64,
+    void: Option<String>,
+}
+
+impl Times {
+    fn within(duration: Duration) -> anyhow::Result<Self> {
+        Ok(Self {
+            until: Instant::now() + duration,
+            worked: processor::busy_seconds()?,
+            took: Duration::ZERO,
+            count: 0,
+            void: None,
+        })
+    }
+
+    fn go_on(&self) -> bool {
+        self.count == 0 || Instant::now() < self.until
+    }
+
+    fn add(&mut self, took: Duration, wrong: Option<String>) {
+        self.took += took;
+        self.count += 1;
+        self.void = self.void.take().or(wrong);
+    }
+
+    fn cell(self) -> anyhow::Result<Cell> {
+        Ok(Cell {
+            acknowledged: self.count,
+            worked: self.count,
+            cpu_seconds: processor::busy_seconds()? - self.worked,
+            void: self.void,
+            ..Cell::of_one(self.took)
+        })
     }
 }
 

@@ -67,9 +67,19 @@ impl KafkaLog {
         question: impl FnOnce(&Consumers, Duration) -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, LogError> {
         let (consumers, timeout) = (Arc::clone(&self.consumers), self.timeout);
-        tokio::task::spawn_blocking(move || question(&consumers, timeout))
-            .await
-            .unwrap_or_else(|death| std::panic::resume_unwind(death.into_panic()))
+        blocking(move || question(&consumers, timeout)).await
+    }
+}
+
+/// Does this on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    does: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+) -> Result<T, LogError> {
+    match tokio::task::spawn_blocking(does).await {
+        Ok(done) => done,
+        Err(death) if death.is_panic() => std::panic::resume_unwind(death.into_panic()),
+        // Not begun, and never will be.
+        Err(_) => Err(LogError::Unavailable("the process ends".to_owned())),
     }
 }
 
@@ -92,10 +102,7 @@ impl Log for KafkaLog {
             }
         }
         let (consumers, timeout) = (Arc::clone(&self.consumers), self.timeout);
-        let starting = tokio::task::spawn_blocking(move || KafkaReader::start(consumers, &from, timeout));
-        let reader = starting
-            .await
-            .unwrap_or_else(|death| std::panic::resume_unwind(death.into_panic()))?;
+        let reader = blocking(move || KafkaReader::start(consumers, &from, timeout)).await?;
         Ok(Box::new(reader))
     }
 

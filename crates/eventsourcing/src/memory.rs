@@ -60,9 +60,9 @@ impl Memory {
     pub fn remember(&mut self, command: Remembered) {
         if self.0.len() == REMEMBERED_MAX {
             self.0.pop_front();
-        } else if self.0.is_empty() {
-            // Most aggregates have few events, and there are millions of them.
-            self.0.reserve_exact(1);
+        } else if self.0.len() == self.0.capacity() {
+            // Most aggregates have few events, and there are millions of them: doubling would take what nobody needs.
+            self.0.reserve_exact(self.0.len() / 4 + 1);
         }
         self.0.push_back(command);
     }

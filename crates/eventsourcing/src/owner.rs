@@ -24,6 +24,7 @@ mod mailbox;
 mod partition;
 mod serve;
 mod supervise;
+mod tail;
 mod upkeep;
 mod waiting;
 
@@ -74,6 +75,9 @@ pub struct Config {
     pub waiters_max: usize,
     /// Aggregates in memory per partition, beyond which those that the table of states has are forgotten.
     pub aggregates_max: usize,
+    /// Events above the table's checkpoint that a new owner keeps until somebody asks for their aggregates; beyond
+    /// them it looks the aggregates up itself.
+    pub tail_events_max: usize,
     /// How long a new owner waits for a table of states that is away before it reads the whole log instead.
     pub states_timeout: Duration,
     /// Breaks one rule of the protocol, so that a test can show that its checkers notice.
@@ -92,6 +96,7 @@ impl Default for Config {
             retry_pause: Duration::from_millis(100),
             waiters_max: 10_000,
             aggregates_max: 500_000,
+            tail_events_max: 50_000,
             states_timeout: Duration::from_secs(10),
             #[cfg(feature = "seeded-bugs")]
             bug: None,

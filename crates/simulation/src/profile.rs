@@ -82,7 +82,7 @@ impl Profile {
             absent: rate(0.06),
         };
         let death = rate(0.003);
-        let owner = Config {
+        let mut owner = Config {
             batch_commands_max: random.random_range(1..=5),
             mailbox_commands_max: random.random_range(1..=8),
             command_timeout: Duration::from_millis(random.random_range(300..2_500)),
@@ -93,6 +93,7 @@ impl Profile {
         };
         let mut misfortunes: Vec<Misfortune> = ALL.into_iter().filter(|_| random.random_bool(0.7)).collect();
         misfortunes.push(Misfortune::Rebalance);
+        owner.tail_events_max = random.random_range(0..=6);
         Self {
             partitions: random.random_range(1..=3),
             accounts: random.random_range(3..=6),

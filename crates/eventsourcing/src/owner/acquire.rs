@@ -204,14 +204,15 @@ impl<A: Aggregate> Partition<A> {
         let from = vec![(self.at.clone(), self.book.next)];
         let mut reader = self.settings.log.reader(from).await?;
         while self.book.next < end {
-            let records = reader.next(READ_RECORDS_MAX).await?;
-            let cold = self.book.cold_in(&records)?;
-            if let (false, Some(states), Some(version)) = (cold.is_empty(), &self.states, self.book.table) {
-                let kept = states.load(version, &cold).await?;
-                self.book.warm(cold, kept);
-            }
-            for stored in &records {
+            for stored in &reader.next(READ_RECORDS_MAX).await? {
                 self.book.apply(stored, found)?;
+            }
+            let most = self.settings.config.tail_events_max;
+            while let (cold @ [_, ..], Some(states), Some(version)) =
+                (&*self.book.tail_beyond(most), &self.states, self.book.table)
+            {
+                let kept = states.load(version, cold).await?;
+                self.book.warm(cold.to_vec(), kept)?;
             }
         }
         if self.settings.config.has(SeededBug::MemoryNotReplayed) {

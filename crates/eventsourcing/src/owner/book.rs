@@ -1,9 +1,9 @@
 //! The committed state of a partition: R and the aggregates, a pure fold of the log up to `next`. Memory
 //! has all of them, or those touched lately while the table of states has the others.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
-use crate::aggregate::Aggregate;
+use crate::aggregate::{Aggregate, Recorded};
 use crate::checkpoint::Checkpoint;
 use crate::codec::{self, CorruptRecord, Defect, Parsed};
 use crate::ids::{AggregateId, CommandId, Offset, Sequence};
@@ -11,6 +11,8 @@ use crate::memory::{Memory, Remembered};
 use crate::record::Stored;
 use crate::rule::{Rule, Term, Verdict};
 use crate::state_table::{Kept, Version};
+
+use super::tail::Tail;
 
 /// One aggregate as of the last committed record.
 pub(super) struct Entry<A: Aggregate> {
@@ -45,6 +47,8 @@ pub(super) struct Book<A: Aggregate> {
     /// Where those are that memory does not have; `None` when memory has all.
     pub(super) table: Option<Version>,
     entries: HashMap<AggregateId, Entry<A>>,
+    /// Of cold aggregates, above the table's checkpoint.
+    tail: Tail<A::Event>,
     /// Each entry once, with its last event when it was put here: who comes up again untouched may go.
     clock: VecDeque<(Option<Offset>, AggregateId)>,
 }
@@ -59,6 +63,7 @@ impl<A: Aggregate> Book<A> {
             next: Offset(0),
             table: None,
             entries: HashMap::new(),
+            tail: Tail::new(),
             clock: VecDeque::new(),
         }
     }
@@ -77,9 +82,9 @@ impl<A: Aggregate> Book<A> {
         self.entries.get(aggregate)
     }
 
-    /// How many aggregates are in memory.
+    /// Of how many aggregates there is anything in memory.
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.len() + self.tail.len()
     }
 
     /// Whether only the table can tell about the aggregate.
@@ -95,16 +100,36 @@ impl<A: Aggregate> Book<A> {
         })
     }
 
-    /// Takes what the table said of these aggregates, nothing included. What is in memory is newer.
-    pub(super) fn warm(&mut self, asked: Vec<AggregateId>, kept: Vec<(AggregateId, Kept<A>)>) {
+    /// Takes what the table said of these aggregates, nothing included, and folds their tails onto it. What is
+    /// in memory is newer.
+    pub(super) fn warm(
+        &mut self,
+        asked: Vec<AggregateId>,
+        kept: Vec<(AggregateId, Kept<A>)>,
+    ) -> Result<(), CorruptRecord> {
         for (aggregate, Kept { state, memory }) in kept {
             if !self.entries.contains_key(&aggregate) {
                 *self.entry(aggregate) = Entry { state, memory };
             }
         }
         for aggregate in asked {
+            let tail = self.tail.take(&aggregate);
             self.entry(aggregate);
+            for recorded in tail {
+                self.fold(recorded)?;
+            }
         }
+        Ok(())
+    }
+
+    /// Some aggregates to be looked up because their tail has more than `most` events; none when it has not.
+    pub(super) fn tail_beyond(&self, most: usize) -> Vec<AggregateId> {
+        self.tail.beyond(most)
+    }
+
+    /// The table has come so far: it has the tails that end below, unless the aggregate is being `looked_up`.
+    pub(super) fn forget_tails(&mut self, below: Offset, looked_up: impl Fn(&AggregateId) -> bool) {
+        self.tail.forget(below, looked_up);
     }
 
     /// Forgets aggregates until `most` are left, the least lately touched first, that are not `busy` and whose
@@ -137,25 +162,8 @@ impl<A: Aggregate> Book<A> {
         }
     }
 
-    /// The aggregates of the accepted events among `records` about which only the table can tell.
-    pub(super) fn cold_in(&self, records: &[Stored]) -> Result<Vec<AggregateId>, CorruptRecord> {
-        let (mut rule, mut cold) = (self.rule, BTreeSet::new());
-        if self.table.is_some() {
-            for stored in records {
-                let parsed = codec::parse(stored)?;
-                let verdict = rule.judge(parsed.claim());
-                if let (Verdict::Accepted, Parsed::Event(envelope)) = (verdict, parsed)
-                    && self.is_cold(&envelope.aggregate)
-                {
-                    cold.insert(envelope.aggregate);
-                }
-            }
-        }
-        Ok(cold.into_iter().collect())
-    }
-
-    /// Folds the next record of the partition; notes an accepted command in `found`. Its aggregate is in
-    /// memory or new.
+    /// Reads the next record of the partition; notes an accepted command in `found`. The event of an aggregate
+    /// about which only the table can tell waits until it is asked for.
     pub(super) fn apply(&mut self, stored: &Stored, found: &mut Found) -> Result<(), CorruptRecord> {
         let parsed = codec::parse(stored)?;
         let verdict = self.rule.judge(parsed.claim());
@@ -163,22 +171,37 @@ impl<A: Aggregate> Book<A> {
             let recorded = codec::decode::<A::Event>(stored, envelope)?;
             let remembered = Remembered::of(&recorded);
             found.insert(remembered.command, (remembered, recorded.meta.term));
-            let entry = self.entry(recorded.aggregate.clone());
-            // A row of the table may be ahead of the log as far as it is read here.
-            if entry.offset() < Some(stored.offset) {
-                if remembered.sequence != entry.sequence().next() {
-                    let breach = Defect::Sequence {
-                        last: entry.sequence(),
-                        aggregate: recorded.aggregate,
-                        found: remembered.sequence,
-                    };
-                    return Err(breach.at(stored));
-                }
-                A::evolve(&mut entry.state, &recorded.event);
-                entry.memory.remember(remembered);
+            if self.is_cold(&recorded.aggregate) {
+                self.tail.push(recorded);
+            } else {
+                self.fold(recorded)?;
             }
         }
         self.next = stored.offset.next();
+        Ok(())
+    }
+
+    /// Folds an accepted event. Its aggregate is in memory or new.
+    fn fold(&mut self, recorded: Recorded<A::Event>) -> Result<(), CorruptRecord> {
+        let remembered = Remembered::of(&recorded);
+        let entry = self.entry(recorded.aggregate.clone());
+        // A row of the table may be ahead of the log as far as it is read here.
+        if entry.offset() >= Some(recorded.offset) {
+            return Ok(());
+        }
+        if remembered.sequence != entry.sequence().next() {
+            return Err(CorruptRecord {
+                at: recorded.at,
+                offset: recorded.offset,
+                defect: Defect::Sequence {
+                    last: entry.sequence(),
+                    aggregate: recorded.aggregate,
+                    found: remembered.sequence,
+                },
+            });
+        }
+        A::evolve(&mut entry.state, &recorded.event);
+        entry.memory.remember(remembered);
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::aggregate::Aggregate;
+use crate::codec::CorruptRecord;
 use crate::command::Unavailable;
 use crate::ids::AggregateId;
 use crate::state_table::{Kept, StateTable, StateTableError, Version};
@@ -16,7 +17,7 @@ use super::SeededBug;
 use super::batch::{Batch, not_attempted};
 use super::mailbox::Message;
 use super::partition::Partition;
-use super::serve::Flight;
+use super::serve::{Ended, Flight};
 
 /// What the table said of some aggregates.
 type Rows<A> = Result<Vec<(AggregateId, Kept<A>)>, StateTableError>;
@@ -59,6 +60,11 @@ impl<A: Aggregate> Cold<A> {
     /// How many messages wait, and are not yet decided.
     pub(super) fn len(&self) -> usize {
         self.messages + self.ready.len()
+    }
+
+    /// Whether anybody waits for this aggregate.
+    pub(super) fn waits_for(&self, aggregate: &AggregateId) -> bool {
+        self.waiting.contains_key(aggregate)
     }
 
     /// The next message whose aggregate is in memory now.
@@ -145,23 +151,28 @@ impl<A: Aggregate> Partition<A> {
         None
     }
 
-    /// What was looked up is in memory now, and whoever waited for it goes on.
-    pub(super) fn warm(&mut self, LookedUp { asked, rows }: LookedUp<A>) -> Result<(), StateTableError> {
+    /// What was looked up is in memory now, and whoever waited for it goes on. `Some` when the table that memory
+    /// rests on is gone.
+    pub(super) fn warm(
+        &mut self,
+        LookedUp { asked, rows }: LookedUp<A>,
+    ) -> Result<Option<Ended>, CorruptRecord> {
         let messages: Vec<_> = asked
             .iter()
             .flat_map(|aggregate| self.cold.take(aggregate))
             .collect();
         match rows {
             Ok(kept) => {
-                self.book.warm(asked, kept);
+                self.book.warm(asked, kept)?;
                 self.cold.ready.extend(messages);
-                Ok(())
+                Ok(None)
             }
             Err(error) => {
+                tracing::warn!(partition = %self.at, %error, "cannot look up aggregates");
                 for message in messages {
                     turn_away(message, Unavailable::NoState);
                 }
-                Err(error)
+                Ok(matches!(error, StateTableError::Unusable(_)).then_some(Ended::Reopen))
             }
         }
     }

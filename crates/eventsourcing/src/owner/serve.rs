@@ -9,7 +9,6 @@ use crate::aggregate::Aggregate;
 use crate::command::Unavailable;
 use crate::ids::Offset;
 use crate::log::{Appended, Bounds, LogError};
-use crate::state_table::StateTableError;
 
 use super::batch::Batch;
 use super::book::Found;
@@ -78,11 +77,8 @@ impl<A: Aggregate> Partition<A> {
                     self.evict(flight.as_ref(), &deciding);
                 }
                 looked_up = self.cold.looked_up() => {
-                    if let Err(error) = self.warm(looked_up) {
-                        tracing::warn!(partition = %self.at, %error, "cannot look up aggregates");
-                        if matches!(error, StateTableError::Unusable(_)) {
-                            return Ok(Ended::Reopen);
-                        }
+                    if let Some(ended) = self.warm(looked_up)? {
+                        return Ok(ended);
                     }
                 }
                 opened = self.upkeep.opened() => self.adopt(opened),

@@ -106,6 +106,8 @@ impl<A: Aggregate> Partition<A> {
             Ok(Some((version, checkpoint))) => {
                 if *self.book.table.get_or_insert(version) == version {
                     self.upkeep.below = checkpoint.next;
+                    let looked_up = |aggregate: &_| self.cold.waits_for(aggregate);
+                    self.book.forget_tails(checkpoint.next, looked_up);
                 }
             }
             Ok(None) => {}
