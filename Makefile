@@ -4,6 +4,9 @@ LOG ?= postgres
 ARGS ?=
 MINUTES ?= 5
 
+# Programs and tests in one go: built apart, each would have dependencies of its own.
+BUILD = cargo build --quiet --workspace --bins --tests
+
 .PHONY: run test sim check deny bench chaos setup schemas
 
 run: setup ## start a whole Daybook with a demo catalogue; LOG=kafka starts a local Kafka first
@@ -12,7 +15,7 @@ run: setup ## start a whole Daybook with a demo catalogue; LOG=kafka starts a lo
 # One test at a time: each starts whole shops, some three nodes with a broker of their own, and two
 # processors may be all there is. What waits in bounded time would measure the other tests.
 test: setup ## all tests, on a real Kafka and a real PostgreSQL
-	cargo build --quiet --bin daybook
+	$(BUILD)
 	RUST_TEST_THREADS=1 cargo test --workspace
 
 sim: setup ## whole nodes on a log that misbehaves: SEEDS=2000 FROM=0 runs many, SEED=7 shows one, ARGS=--bugs finds each seeded bug
@@ -32,8 +35,8 @@ bench: setup ## ratios against limits; see docs/performance.md
 # The debug build that `make test` has made already: what is proved is the protocol, not the speed, and the
 # checks of arithmetic are on.
 chaos: setup ## three real nodes under kills, freezes and cuts; MINUTES=60 for a long run
-	cargo build --quiet --package daybook --package chaos --bins
-	cargo run --quiet --package chaos -- all --minutes $(MINUTES) --lies $(ARGS)
+	$(BUILD)
+	$(or $(CARGO_TARGET_DIR),target)/debug/chaos all --minutes $(MINUTES) --lies $(ARGS)
 
 schemas: ## rewrite the committed schemas from the code
 	UPDATE_SCHEMAS=1 cargo test --quiet --package domain --package commands --package queries
