@@ -1,5 +1,6 @@
 //! I5, written out beside R, so that a change of R does not go unnoticed.
 
+use eventsourcing::ids::Epoch;
 use eventsourcing::rule::Term;
 
 use crate::breach::{Breach, Place};
@@ -11,20 +12,22 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// R says that this fence opens its term: epochs rise by one.
+    /// R says that this fence opens its term: epochs rise by one, and the last of all may come at any time, once.
     pub(crate) fn opened(&mut self, opened: Term, place: &Place) -> Option<Breach> {
         let before = self.newest.replace(opened);
-        let due = before.map_or(0, |term| term.epoch.0) + 1;
-        (opened.epoch.0 != due).then(|| Breach::EpochSkipped {
+        let due = before.map_or(0, |term| term.epoch.0).saturating_add(1);
+        let sealed = before.is_some_and(|term| term.epoch >= Epoch::LAST);
+        let rightly = opened.epoch.0 == due || opened.epoch == Epoch::LAST;
+        (sealed || !rightly).then(|| Breach::EpochSkipped {
             place: place.clone(),
             before,
             opened,
         })
     }
 
-    /// R says that this event counts: it is of the term opened last.
+    /// R says that this event counts: it is of the term opened last, and that is not the last of all.
     pub(crate) fn counts(&self, written: Term, place: &Place) -> Option<Breach> {
-        (self.newest != Some(written)).then(|| Breach::TermReturned {
+        (self.newest != Some(written) || written.epoch >= Epoch::LAST).then(|| Breach::TermReturned {
             place: place.clone(),
             written,
             newest: self.newest,
@@ -34,7 +37,7 @@ impl Terms {
 
 #[cfg(test)]
 mod tests {
-    use eventsourcing::ids::{Epoch, Offset, OwnerId};
+    use eventsourcing::ids::{Offset, OwnerId};
     use eventsourcing::topic::Topic;
     use uuid::Uuid;
 
@@ -73,5 +76,13 @@ mod tests {
             "twice the same epoch"
         );
         assert!(terms.opened(term(4, 1), &place).is_some(), "an epoch left out");
+        let last = Epoch::LAST.0;
+        assert_eq!(terms.opened(term(last, 9), &place), None, "the seal");
+        assert!(
+            terms.counts(term(last, 9), &place).is_some(),
+            "an event of the seal"
+        );
+        assert!(terms.opened(term(last, 8), &place).is_some(), "a second seal");
+        assert!(terms.opened(term(5, 1), &place).is_some(), "a fence behind it");
     }
 }

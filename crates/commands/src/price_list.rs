@@ -1,5 +1,6 @@
 //! The price list in memory: a fold of the catalogue's topic under rule R, from its beginning.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use eventsourcing::log::{Log, LogError};
 use eventsourcing::position::Positions;
 use eventsourcing::record::Stored;
 use eventsourcing::rule::{Rule, Verdict};
-use eventsourcing::topic::Topic;
+use eventsourcing::topic::{Topic, of_generation};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -43,6 +44,8 @@ struct Entry {
 
 #[derive(Clone, Default)]
 struct Progress {
+    /// Of the topic that is followed.
+    generation: u32,
     /// The next offset of each partition.
     next: BTreeMap<u32, Offset>,
     /// Everything that was in the log at the start has been folded.
@@ -76,9 +79,11 @@ impl InMemoryPriceList {
     pub async fn follow(
         self,
         log: Arc<dyn Log>,
-        prefix: &str,
+        topic: Topic,
     ) -> Result<std::convert::Infallible, PriceListError> {
-        let topic = Topic::events(prefix, product::SERVICE);
+        let (_, generation) = of_generation(topic.service());
+        self.progress
+            .send_modify(|progress| progress.generation = generation);
         let mut rules = BTreeMap::new();
         loop {
             match self.tail(&*log, &topic, &mut rules).await {
@@ -162,14 +167,24 @@ impl PriceList for InMemoryPriceList {
     }
 
     async fn reached(&self, positions: &Positions, timeout: Duration) -> bool {
-        let asked: Vec<(u32, Offset)> = positions
+        let asked: Vec<(u32, u32, Offset)> = positions
             .iter()
-            .filter(|position| position.service == product::SERVICE)
-            .map(|position| (position.partition, position.offset))
+            .filter_map(|position| {
+                let (service, generation) = of_generation(&position.service);
+                (service == product::SERVICE).then_some((generation, position.partition, position.offset))
+            })
             .collect();
         let reached = |progress: &Progress| {
             let here = |partition| progress.next.get(partition).copied().unwrap_or_default();
-            progress.complete && asked.iter().all(|(partition, offset)| here(partition) > *offset)
+            progress.complete
+                && asked.iter().all(|(generation, partition, offset)| {
+                    // What an older generation holds, this one begins with.
+                    match generation.cmp(&progress.generation) {
+                        Ordering::Less => true,
+                        Ordering::Equal => here(partition) > *offset,
+                        Ordering::Greater => false,
+                    }
+                })
         };
         // Nearly always: no need to wait for anything.
         if reached(&self.progress.borrow()) {

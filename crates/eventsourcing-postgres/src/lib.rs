@@ -3,6 +3,7 @@
 
 pub mod assignment;
 mod deadline;
+pub mod generations;
 pub mod log;
 pub mod migrate;
 pub mod process;

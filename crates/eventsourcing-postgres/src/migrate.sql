@@ -76,6 +76,18 @@ CREATE TABLE IF NOT EXISTS daybook.parked_events (
 );
 CREATE INDEX IF NOT EXISTS parked_keys ON daybook.parked_events (projection, version, key);
 
+-- The generations of a shop's topics, from the second on: each has a number of partitions of its own. The newest with
+-- a `live_at` is the shop's; one without is being copied into, and the topics before it are sealed since `sealed_at`.
+CREATE TABLE IF NOT EXISTS daybook.generations (
+    prefix     TEXT NOT NULL,
+    generation INTEGER NOT NULL CHECK (generation > 1),
+    partitions INTEGER NOT NULL CHECK (partitions > 0),
+    begun_at   TIMESTAMPTZ NOT NULL DEFAULT now(),
+    sealed_at  TIMESTAMPTZ,
+    live_at    TIMESTAMPTZ,
+    PRIMARY KEY (prefix, generation)
+);
+
 CREATE OR REPLACE VIEW read.checkpoints AS
     SELECT c.projection, c.topic, c.partition, c."offset", c.epoch
     FROM daybook.checkpoints c

@@ -17,7 +17,9 @@ pub(crate) use apply::{begin, transact};
 pub(crate) use checkpoint::{from_row, load as load_checkpoints};
 pub use read_model::{Config, PostgresReadModel};
 pub(crate) use table::{create_indexes, create_table, load as load_sql, point_view, schema};
-pub(crate) use version::{active_version, ensure_active, fingerprint, record_fingerprint};
+pub(crate) use version::{
+    active, active_version, ensure_active, fingerprint, record_fingerprint, refuse_replaced,
+};
 
 use fold::Fold;
 
@@ -131,6 +133,16 @@ pub enum ProjectionError {
     /// Somebody else moved the checkpoint: apply nothing, read it again.
     #[error("another projector moved the checkpoint of {0}")]
     Overtaken(&'static str),
+    /// The shop goes on in topics of a newer generation: whoever reads the old ones must not write any more.
+    #[error(
+        "{projection}: generation {generation} of the topics is live; start this node anew with topics.generation={generation}"
+    )]
+    Replaced {
+        /// Which projection.
+        projection: &'static str,
+        /// The live generation.
+        generation: i32,
+    },
     /// Another version became active: go on with that one.
     #[error("another version of {0} became active")]
     Switched(&'static str),
@@ -161,6 +173,7 @@ impl ProjectionError {
             Self::Log(LogError::Unavailable(_) | LogError::NoSuchTopic(_))
             | Self::Database(_)
             | Self::OtherFold { .. }
+            | Self::Replaced { .. }
             | Self::Overtaken(_)
             | Self::Switched(_) => false,
         }

@@ -19,7 +19,9 @@ use sqlx::{Connection, PgConnection, PgPool};
 use thiserror::Error;
 
 use crate::deadline::while_alive;
-use crate::projection::{Projection, ProjectionError, create_indexes, fingerprint, schema};
+use crate::projection::{
+    Projection, ProjectionError, active, create_indexes, fingerprint, refuse_replaced, schema,
+};
 use build::Build;
 
 /// Why a rebuild did not switch. The live version is as before.
@@ -83,22 +85,22 @@ pub struct Rebuilt {
     pub verified: Verified,
 }
 
-/// Rebuilds one projection. `progress` gets records done and records to do. Ends with an error when
+/// Rebuilds one projection from the topic that it folds. `progress` gets records done and records to do. Ends with an error when
 /// PostgreSQL is silent for long.
 pub async fn rebuild(
     pool: &PgPool,
     log: &Arc<dyn Log>,
-    prefix: &str,
+    topic: &Topic,
     projection: &Projection,
     progress: impl Fn(u64, u64) + Send + Sync,
 ) -> Result<Rebuilt, RebuildError> {
-    while_alive(pool, rebuild_alone(pool, log, prefix, projection, progress)).await
+    while_alive(pool, rebuild_alone(pool, log, topic, projection, progress)).await
 }
 
 async fn rebuild_alone(
     pool: &PgPool,
     log: &Arc<dyn Log>,
-    prefix: &str,
+    topic: &Topic,
     projection: &Projection,
     progress: impl Fn(u64, u64) + Send + Sync,
 ) -> Result<Rebuilt, RebuildError> {
@@ -112,16 +114,11 @@ async fn rebuild_alone(
     if !locked {
         return Err(RebuildError::Running(name));
     }
-    let live = versions::live(&mut connection, name).await?;
+    refuse_replaced(&mut connection, name, topic).await?;
+    let live = active(&mut connection, name).await?;
     let live = live.ok_or(RebuildError::NoLiveVersion(name))?;
     let version = versions::begin(&mut connection, projection).await?;
-    let mut build = Build::new(
-        log,
-        projection,
-        Topic::events(prefix, projection.service),
-        live,
-        version,
-    );
+    let mut build = Build::new(log, projection, topic.clone(), live, version);
     build.catch_up(&mut connection, &progress).await?;
     create_indexes(&mut connection, &schema(name, version), &projection.table).await?;
     let outcome = finish(pool, &mut connection, &mut build, &progress).await;

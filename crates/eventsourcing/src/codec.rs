@@ -1,6 +1,8 @@
 //! How events and fences become records and back: CloudEvents 1.0 in binary mode, with everything
 //! that is ours packed into one header, because headers are the largest cost of producing.
 
+mod rewrite;
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
@@ -16,6 +18,7 @@ use crate::ids::{AggregateId, CommandId, Digest, Epoch, EventId, Offset, OwnerId
 use crate::record::{Header, Record, Stored};
 use crate::rule::{Claim, Term};
 use crate::topic::TopicPartition;
+pub use rewrite::{in_term, meta_without_term};
 
 /// The `ce_type` of a fence.
 pub const FENCE_TYPE: &str = "daybook.fence.v1";

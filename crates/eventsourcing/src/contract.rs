@@ -11,6 +11,7 @@ mod node;
 mod owned;
 mod raw;
 mod rivals;
+mod sealed;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::topic::{Topic, TopicPartition};
 pub use owned::*;
 pub use raw::*;
 pub use rivals::*;
+pub use sealed::*;
 
 /// A log under test with a topic of its own.
 pub struct Harness {
@@ -115,6 +117,7 @@ macro_rules! contract_suite {
             a_new_owner_remembers_everything,
             a_deposed_owner_cannot_have_a_command_accepted,
             two_rivals_never_both_accept,
+            a_sealed_partition_is_served_by_nobody_any_more,
             a_void_record_changes_nothing,
             a_corrupt_record_stops_the_owner_and_is_named,
             a_waiter_is_told_when_the_state_is_committed,

@@ -21,7 +21,7 @@ use crate::rule::Rule;
 use crate::topic::TopicPartition;
 pub use close::NODE;
 pub use range::patiently;
-use range::{Range, bounds};
+pub(crate) use range::{Patience, Range, bounds};
 
 /// Records between two words about the progress.
 const TOLD_EVERY: u64 = 1_000;

@@ -71,14 +71,6 @@ macro_rules! number {
         #[serde(transparent)]
         pub struct $name(pub u64);
 
-        impl $name {
-            /// The number that follows.
-            #[must_use]
-            pub const fn next(self) -> Self {
-                Self(self.0 + 1)
-            }
-        }
-
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(f)
@@ -104,9 +96,41 @@ number!(
     Offset
 );
 number!(
-    /// The term of a partition's owner; rises by one with each valid fence. 0 before the first.
+    /// The term of a partition's owner; rises by one with each valid fence, until [`Epoch::LAST`]. 0 before the
+    /// first.
     Epoch
 );
+
+impl Sequence {
+    /// The number that follows.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl Offset {
+    /// The number that follows.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+}
+
+impl Epoch {
+    /// The epoch that seals a partition: none follows. As large as a `BIGINT` of a checkpoint can be.
+    pub const LAST: Self = Self(i64::MAX.cast_unsigned());
+
+    /// The epoch that follows; after the last one there is none, and this is the last one again.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        if self.0 < Self::LAST.0 {
+            Self(self.0 + 1)
+        } else {
+            Self::LAST
+        }
+    }
+}
 
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {

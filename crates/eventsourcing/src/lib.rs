@@ -40,6 +40,8 @@ pub mod owner;
 #[cfg(feature = "runtime")]
 pub mod readers;
 #[cfg(feature = "runtime")]
+pub mod repartition;
+#[cfg(feature = "runtime")]
 pub mod routes;
 #[cfg(feature = "testing")]
 pub mod simulated;

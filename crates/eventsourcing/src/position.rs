@@ -7,7 +7,7 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use crate::ids::Offset;
-use crate::topic::TopicPartition;
+use crate::topic::{TopicPartition, of_generation};
 
 /// The most positions one header may merge.
 pub const POSITIONS_MAX: usize = 64;
@@ -15,7 +15,7 @@ pub const POSITIONS_MAX: usize = 64;
 /// The place of one record, by service, partition and offset.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
-    /// The service that owns the topic, `orders`.
+    /// The service that owns the topic, `orders`; with its generation from the second on, `orders-g2`.
     pub service: String,
     /// The partition.
     pub partition: u32,
@@ -100,6 +100,27 @@ impl Positions {
     }
 }
 
+impl Positions {
+    /// The newest generation of `service` that is named here.
+    pub fn generation(&self, service: &str) -> Option<u32> {
+        let numbers = self.0.keys().map(|(named, _)| of_generation(named));
+        numbers
+            .filter(|(bare, _)| *bare == service)
+            .map(|(_, number)| number)
+            .max()
+    }
+
+    /// Of each service only the newest generation: it begins with everything the others hold.
+    #[must_use]
+    pub fn newest_generations(&self) -> Self {
+        let newest = self.iter().filter(|position| {
+            let (bare, number) = of_generation(&position.service);
+            self.generation(bare) == Some(number)
+        });
+        newest.collect()
+    }
+}
+
 impl FromIterator<Position> for Positions {
     fn from_iter<I: IntoIterator<Item = Position>>(positions: I) -> Self {
         let mut merged = Self::default();
@@ -141,6 +162,25 @@ mod tests {
     fn positions_merge_to_the_newest_of_each_partition() {
         let merged: Positions = "orders/3@10, stock/0@5,orders/3@12".parse().expect("well formed");
         assert_eq!(merged.to_string(), "orders/3@12,stock/0@5");
+    }
+
+    #[test]
+    fn the_newest_generation_of_each_service_says_it_all() {
+        let all: Positions = "orders/0@9,orders-g2/1@3,orders-g2/0@1,stock/0@5"
+            .parse()
+            .expect("well formed");
+        assert_eq!(
+            (
+                all.generation("orders"),
+                all.generation("stock"),
+                all.generation("catalog")
+            ),
+            (Some(2), Some(1), None)
+        );
+        assert_eq!(
+            all.newest_generations().to_string(),
+            "orders-g2/0@1,orders-g2/1@3,stock/0@5"
+        );
     }
 
     #[test]

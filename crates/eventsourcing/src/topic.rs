@@ -5,6 +5,23 @@ use std::sync::Arc;
 
 use crate::ids::AggregateId;
 
+/// The generation whose topics bear the bare name of their service.
+pub const FIRST_GENERATION: u32 = 1;
+
+/// What a position names, taken apart: `orders-g2` is the second generation of `orders`.
+#[must_use]
+pub fn of_generation(service: &str) -> (&str, u32) {
+    let numbered = service.rsplit_once("-g").and_then(|(bare, number)| {
+        let plain = !number.starts_with('0') && !number.starts_with('+');
+        let number = number
+            .parse()
+            .ok()
+            .filter(|number| plain && *number > FIRST_GENERATION)?;
+        Some((bare, number))
+    });
+    numbered.unwrap_or((service, FIRST_GENERATION))
+}
+
 /// The name of an event topic, `<prefix>.<service>.events`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Topic(Arc<str>);
@@ -14,6 +31,17 @@ impl Topic {
     #[must_use]
     pub fn events(prefix: &str, service: &str) -> Self {
         Self(Arc::from(format!("{prefix}.{service}.events")))
+    }
+
+    /// The event topic of a generation of `service`: each has a number of partitions of its own. The first is
+    /// `<prefix>.orders.events`, the second `<prefix>.orders-g2.events`.
+    #[must_use]
+    pub fn generation(prefix: &str, service: &str, generation: u32) -> Self {
+        if generation <= FIRST_GENERATION {
+            Self::events(prefix, service)
+        } else {
+            Self::events(prefix, &format!("{service}-g{generation}"))
+        }
     }
 
     /// A topic by its whole name.
@@ -27,10 +55,22 @@ impl Topic {
         &self.0
     }
 
-    /// The service, as positions name it: `orders` for `daybook.orders.events`.
+    /// The service with its generation, as positions name it: `orders` for `daybook.orders.events`, `orders-g2`
+    /// for `daybook.orders-g2.events`.
     pub fn service(&self) -> &str {
         let stem = self.0.strip_suffix(".events").unwrap_or(&self.0);
         stem.rsplit('.').next().unwrap_or(stem)
+    }
+
+    /// The service, whatever the generation: `orders` for both.
+    pub fn bare_service(&self) -> &str {
+        of_generation(self.service()).0
+    }
+
+    /// What stands before the service; empty when nothing does.
+    pub fn prefix(&self) -> &str {
+        let stem = self.0.strip_suffix(".events").unwrap_or(&self.0);
+        stem.rsplit_once('.').map_or("", |(prefix, _)| prefix)
     }
 
     /// One partition of this topic.
@@ -124,5 +164,22 @@ mod tests {
     fn a_topic_knows_its_service() {
         assert_eq!(Topic::events("daybook", "orders").service(), "orders");
         assert_eq!(Topic::events("eu.shop", "orders").service(), "orders");
+    }
+
+    #[test]
+    fn generations_have_topics_of_their_own_and_one_service() {
+        for (generation, name, service) in [
+            (1, "eu.shop.orders.events", "orders"),
+            (2, "eu.shop.orders-g2.events", "orders-g2"),
+            (10, "eu.shop.orders-g10.events", "orders-g10"),
+        ] {
+            let topic = Topic::generation("eu.shop", "orders", generation);
+            assert_eq!((topic.as_str(), topic.service()), (name, service));
+            assert_eq!(of_generation(topic.service()), ("orders", generation));
+            assert_eq!((topic.prefix(), topic.bare_service()), ("eu.shop", "orders"));
+        }
+        for name in ["orders-g1", "orders-g02", "orders-g", "orders-g+2", "big-goods"] {
+            assert_eq!(of_generation(name), (name, 1), "{name}");
+        }
     }
 }

@@ -11,7 +11,7 @@ mod step;
 
 use stateright::{Checker, Expectation, Model, Property};
 
-use protocol::{Entry, Phase, Without, World, allows, fold};
+use protocol::{Entry, Phase, SEAL, Without, World, allows, fold};
 use step::Protocol;
 
 /// One thing that happens.
@@ -29,6 +29,8 @@ enum Action {
     Serve { node: usize, commands: Vec<u8> },
     /// The process dies and starts again.
     Crash { node: usize },
+    /// Somebody sends the last fence there can be.
+    Seal,
 }
 
 impl Protocol {
@@ -54,6 +56,9 @@ impl Model for Protocol {
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
         let may_fence = world.drawn < self.terms;
+        if self.seals && !world.sealed {
+            actions.push(Action::Seal);
+        }
         for (node, state) in world.nodes.iter().enumerate() {
             let waits = |append: &protocol::Append| append.waits.map(usize::from) == Some(node);
             let wire = world.wire.iter().position(waits);
@@ -101,6 +106,7 @@ impl Model for Protocol {
                 self.acknowledged(&mut world, node, &landed);
             }
             Action::TimeOut { node } => self.timed_out(&mut world, node),
+            Action::Seal => world.seal(),
             Action::Serve { node, commands } => {
                 if let Phase::Serving { term, .. } = world.nodes[node].phase {
                     self.serve(&mut world, node, term, &commands);
@@ -152,6 +158,11 @@ impl Model for Protocol {
             Property::always("a refusal is true when it is given", |_, world: &World| {
                 !world.lied
             }),
+            Property::always("nothing counts behind the seal", |model: &Self, world: &World| {
+                let seal = world.log.iter().position(|written| written.term == SEAL);
+                let accepted = fold(&world.log, model.without).accepted;
+                seal.is_none_or(|seal| accepted.iter().all(|(offset, ..)| usize::from(*offset) < seal))
+            }),
             Property::sometimes("a zombie's event is void", |model: &Self, world: &World| {
                 let accepted = fold(&world.log, model.without).accepted;
                 let events = world.log.iter().filter(|written| written.entry != Entry::Fence);
@@ -174,6 +185,7 @@ const SMALL: Protocol = Protocol {
     commands: 2,
     requests: 2,
     terms: 2,
+    seals: false,
     without: Without::Nothing,
 };
 
@@ -197,7 +209,7 @@ fn holds(protocol: Protocol) {
             .map(stateright::Path::into_actions);
         match property.expectation {
             // What must be reachable takes two requests to reach.
-            Expectation::Sometimes if protocol.requests < 2 => {}
+            Expectation::Sometimes if protocol.requests < 2 || protocol.terms < 2 => {}
             Expectation::Sometimes => assert!(found.is_some(), "{} never happens", property.name),
             Expectation::Always | Expectation::Eventually => {
                 assert!(found.is_none(), "{} breaks: {found:?}", property.name);
@@ -233,6 +245,26 @@ fn the_whole_protocol_holds() {
             ..SMALL
         });
     }
+}
+
+/// At any moment, under owners with something in flight: they answer truthfully, and nobody comes back.
+#[test]
+fn a_sealed_partition_holds_its_promises() {
+    let sealed = Protocol {
+        seals: true,
+        terms: 1,
+        ..SMALL
+    };
+    holds(sealed);
+    if std::env::var("MODEL").is_ok_and(|size| size == "large") {
+        holds(Protocol { terms: 2, ..sealed });
+    }
+    let checker = search(Protocol {
+        without: Without::Fencing,
+        ..sealed
+    });
+    let broken = checker.discovery("nothing counts behind the seal");
+    println!("{:?}", broken.expect("the checker finds it").into_actions());
 }
 
 #[test]

@@ -193,6 +193,26 @@ is started with --log kafka. Read models and clients' positions stay valid. See 
         #[arg(long)]
         switch: bool,
     },
+    /// Go on in new topics with another number of partitions; each key keeps its order.
+    #[command(after_help = "\
+Examples:
+  daybook log repartition --partitions 8 --dry-run
+  daybook log repartition --partitions 8
+  KAFKA_BROKERS=kafka-1:9092 daybook log repartition --partitions 24 --log kafka
+
+The shop goes on while its events are copied. Then the old topics are sealed for good, the rest is copied and
+verified, and the read models and the checkout are moved to the new topics: projectors and workers must be running
+until then. The shop takes no commands from the seal until its nodes are started with the new topics.generation
+and topics.partitions. A run that was interrupted or killed is taken up by the next; the old topics stay.
+See docs/operations.md.")]
+    Repartition {
+        /// Partitions of each new topic.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+        partitions: u32,
+        /// Only say what it would do, and how many events go where.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 /// Creating and checking topics.

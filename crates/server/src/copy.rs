@@ -1,6 +1,6 @@
 //! `daybook log copy`: the log of a shop that outgrows PostgreSQL, into Kafka, offset for offset; and the switch.
 
-mod progress;
+pub(crate) mod progress;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use eventsourcing_postgres::log::moves::{self, CopyLock, Home};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::config::LogKind;
-use crate::parts::{Parts, Topics};
+use crate::parts::{Parts, Topics, generation};
 use progress::Bar;
 
 /// Partitions copied at once.
@@ -87,6 +87,7 @@ async fn copy(parts: &Parts, goal: Goal) -> anyhow::Result<()> {
         println!("nothing to copy: the log moved to {to} on {since}; start with --log kafka");
         return Ok(());
     }
+    generation::check(parts).await?;
     let mut copy = Copy::open(parts).await?;
     match goal {
         Goal::Once => {

@@ -9,7 +9,7 @@ use eventsourcing_postgres::projection::Projection;
 use eventsourcing_postgres::rebuild::{self, Verified};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::parts::{Parts, home};
+use crate::parts::{Parts, generation, home};
 
 const BAR: &str = "{spinner} {msg} {wide_bar} {human_pos}/{human_len} records · {per_sec} · {eta} left";
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
@@ -30,8 +30,13 @@ pub async fn doctor(parts: &Parts) -> anyhow::Result<()> {
         println!("{finding}");
     }
     let mut errors = findings.iter().filter(|finding| finding.error).count();
-    if let Err(elsewhere) = home::check(parts).await {
-        println!("error: {elsewhere}");
+    // Where the log is depends on which topics are meant.
+    let right = match generation::check(parts).await {
+        Ok(()) => home::check(parts).await,
+        wrong => wrong,
+    };
+    if let Err(wrong) = right {
+        println!("error: {wrong}");
         errors += 1;
     }
     if errors > 0 {
@@ -55,13 +60,14 @@ pub async fn rebuild(parts: &Parts, name: Option<&str>) -> anyhow::Result<()> {
     {
         bail!("there is no projection {name:?}; there are {}", names.join(", "));
     }
+    generation::check(parts).await?;
     for projection in all
         .iter()
         .filter(|projection| name.is_none_or(|name| name == projection.name()))
     {
         let progress = RebuildProgress::new(projection.name());
-        let prefix = &parts.config.topics.prefix;
-        let rebuilt = rebuild::rebuild(&parts.pool, &parts.log, prefix, projection, |done, total| {
+        let topic = parts.topic(projection.service());
+        let rebuilt = rebuild::rebuild(&parts.pool, &parts.log, &topic, projection, |done, total| {
             progress.at(done, total);
         })
         .await;

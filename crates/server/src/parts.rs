@@ -1,6 +1,7 @@
 //! What every role stands on: PostgreSQL, the log, time.
 
 mod database;
+pub mod generation;
 pub mod home;
 mod log;
 
@@ -13,7 +14,7 @@ use anyhow::{Context, bail};
 use embedded::postgres::Postgres;
 use eventsourcing::clock::{Environment, System};
 use eventsourcing::log::Log;
-use eventsourcing::topic::Topic;
+use eventsourcing::topic::{FIRST_GENERATION, Topic};
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
@@ -87,6 +88,7 @@ impl Parts {
     /// missing, and refuses a log that breaks a promise.
     pub async fn open(config: Config) -> anyhow::Result<(Self, LocalPostgres)> {
         let (parts, local) = Self::connect(config).await?;
+        generation::check(&parts).await?;
         home::check(&parts).await?;
         let (prefix, partitions) = (&parts.config.topics.prefix, parts.config.topics.partitions);
         parts.topics.create(prefix).await.context("topics")?;
@@ -95,7 +97,8 @@ impl Parts {
             if found != partitions {
                 bail!(
                     "topic {topic} has {found} partitions, but topics.partitions is {partitions}; the number is pinned \
-                     when a topic is created: set it to {found}, or choose another topics.prefix for a new shop"
+                     when a topic is created: set it to {found}; or go on with another number in new topics, by \
+                     `daybook log repartition`; or choose another topics.prefix for a new shop"
                 );
             }
         }
@@ -130,6 +133,19 @@ impl Parts {
         Topics::open(&config, &self.database_url)
     }
 
+    /// The topics of the next generation, with so many partitions each.
+    pub fn next_generation(&self, partitions: u32) -> anyhow::Result<(Self, Topics)> {
+        let mut config = (*self.config).clone();
+        config.topics.generation += 1;
+        config.topics.partitions = partitions;
+        let topics = Topics::open(&config, &self.database_url)?;
+        let parts = Self {
+            config: Arc::new(config),
+            ..self.clone()
+        };
+        Ok((parts, topics))
+    }
+
     /// Opens everything, creates no topic and checks none.
     pub async fn connect(config: Config) -> anyhow::Result<(Self, LocalPostgres)> {
         if config.log == LogKind::Kafka && config.kafka.brokers.is_empty() {
@@ -159,7 +175,7 @@ impl Parts {
     /// The topic of a service.
     #[must_use]
     pub fn topic(&self, service: &str) -> Topic {
-        Topic::events(&self.config.topics.prefix, service)
+        Topic::generation(&self.config.topics.prefix, service, self.config.topics.generation)
     }
 
     /// The topics of all services.
@@ -169,6 +185,15 @@ impl Parts {
             .into_iter()
             .map(|service| self.topic(service))
             .collect()
+    }
+
+    /// The topics of all services in this generation and those before it: where one of them is, the shop is.
+    #[must_use]
+    pub fn topics_so_far(&self) -> Vec<Topic> {
+        let topics = &self.config.topics;
+        let of =
+            |generation| services().map(|service| Topic::generation(&topics.prefix, service, generation));
+        (FIRST_GENERATION..=topics.generation).flat_map(of).collect()
     }
 
     /// The directory of the local parts.

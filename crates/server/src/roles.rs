@@ -24,6 +24,7 @@ use http_kit::metrics::Recorder;
 use tokio::net::TcpListener;
 
 use crate::config::{Config, LogKind};
+use crate::parts::generation::Outlived;
 use crate::parts::{LocalPostgres, Parts, home};
 use crate::supervisor::{Stage, Supervisor};
 use crate::telemetry;
@@ -36,6 +37,8 @@ pub struct Process {
     pub supervisor: Supervisor,
     /// Of their metrics.
     pub recorder: Recorder,
+    /// Whether their topics were sealed meanwhile.
+    pub outlived: Outlived,
     local: LocalPostgres,
     listeners: BTreeMap<Api, TcpListener>,
 }
@@ -86,6 +89,20 @@ impl Process {
                 }
             });
         }
+        let outlived = Outlived::default();
+        if apis != [Api::Queries] {
+            let (watching, stop) = (
+                outlived.clone().watch(parts.clone()),
+                supervisor.stop_of(Stage::Readers),
+            );
+            supervisor.spawn(Stage::Readers, "generation", async move {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = watching => stop.cancelled().await,
+                }
+                Ok(())
+            });
+        }
         if let Some(port) = local.port() {
             let stop = supervisor.stop_of(Stage::Ground);
             supervisor.spawn(Stage::Ground, "local PostgreSQL", async move {
@@ -99,6 +116,7 @@ impl Process {
             parts,
             supervisor,
             recorder,
+            outlived,
             local,
             listeners,
         })

@@ -42,7 +42,10 @@ pub async fn run(config: Config, seed: Option<&str>) -> anyhow::Result<()> {
     let (stock, orders) = (owners.stock.clone(), owners.orders.clone());
     let working = workers::start(&mut process, stock, orders)?;
 
-    let readiness = workers::readiness(commands::readiness(&owners, &started.prices), working);
+    let readiness = workers::readiness(
+        commands::readiness(&owners, &started.prices, &process.outlived),
+        working,
+    );
     process.serve(Endpoint {
         api: Api::Commands,
         router: started.router,

@@ -8,7 +8,7 @@ use eventsourcing::readers::Scanned;
 use eventsourcing::topic::Topic;
 use sqlx::{PgConnection, PgPool};
 
-use super::{Projection, ProjectionError, begin, checkpoint, ensure_active, transact};
+use super::{Projection, ProjectionError, begin, checkpoint, ensure_active, refuse_replaced, transact};
 use crate::deadline::within;
 
 /// Limits of a read model.
@@ -72,6 +72,7 @@ impl ReadModel for PostgresReadModel {
             let version = ensure_active(&mut transaction, &self.projection).await?;
             let name = self.projection.name;
             let checkpoints = checkpoint::load(&mut transaction, name, version, topic, partitions).await?;
+            refuse_replaced(&mut transaction, name, topic).await?;
             transaction.commit().await?;
             Ok(Started { version, checkpoints })
         };

@@ -1,6 +1,9 @@
 //! Versions: which one is active, and the first one.
 
+use eventsourcing::topic::Topic;
 use sqlx::PgConnection;
+
+use crate::generations::replaced;
 
 use super::{Projection, ProjectionError, create_indexes, create_table, point_view, schema};
 
@@ -15,6 +18,29 @@ pub(crate) async fn active_version(
     .bind(projection)
     .fetch_optional(connection)
     .await
+}
+
+/// The active version, whoever changes it meanwhile.
+pub(crate) async fn active(connection: &mut PgConnection, name: &str) -> Result<Option<i32>, sqlx::Error> {
+    sqlx::query_scalar("SELECT version FROM daybook.projections WHERE name = $1 AND status = 'active'")
+        .bind(name)
+        .fetch_optional(connection)
+        .await
+}
+
+/// Refuses a topic whose generation is no longer the shop's: its offsets are not those of the rows.
+pub(crate) async fn refuse_replaced(
+    connection: &mut PgConnection,
+    projection: &'static str,
+    topic: &Topic,
+) -> Result<(), ProjectionError> {
+    match replaced(connection, topic).await? {
+        Some(generation) => Err(ProjectionError::Replaced {
+            projection,
+            generation,
+        }),
+        None => Ok(()),
+    }
 }
 
 /// The active version; the first one is made when there is none.

@@ -62,6 +62,18 @@ async fn attempt(connection: &mut PgConnection, build: &mut Build<'_>) -> Result
         .await?;
     let targets = build.checkpoints(&mut transaction, build.live).await?;
     build.fold_to(&mut transaction, &targets, &|_, _| ()).await?;
+    // What was shown of older generations is shown still.
+    sqlx::query(
+        r#"INSERT INTO daybook.checkpoints (projection, version, topic, partition, "offset", epoch, owner)
+           SELECT projection, $3, topic, partition, "offset", epoch, owner FROM daybook.checkpoints
+           WHERE projection = $1 AND version = $2 AND topic <> $4 ON CONFLICT DO NOTHING"#,
+    )
+    .bind(name)
+    .bind(build.live)
+    .bind(build.version)
+    .bind(build.topic.as_str())
+    .execute(&mut *transaction)
+    .await?;
     for (version, status) in [(build.live, "retired"), (build.version, "active")] {
         sqlx::query("UPDATE daybook.projections SET status = $3 WHERE name = $1 AND version = $2")
             .bind(name)

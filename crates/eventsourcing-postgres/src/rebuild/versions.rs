@@ -8,13 +8,6 @@ use crate::projection::{Projection, create_table, record_fingerprint, schema};
 /// How long dropping an old version waits for its readers; then it stays until the next rebuild.
 const DROP_LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '2s'";
 
-pub(super) async fn live(connection: &mut PgConnection, name: &str) -> Result<Option<i32>, sqlx::Error> {
-    sqlx::query_scalar("SELECT version FROM daybook.projections WHERE name = $1 AND status = 'active'")
-        .bind(name)
-        .fetch_optional(connection)
-        .await
-}
-
 /// A new version, after what dead rebuilds left is gone.
 pub(super) async fn begin(
     connection: &mut PgConnection,

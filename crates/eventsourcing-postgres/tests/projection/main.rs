@@ -1,6 +1,7 @@
 //! Live projection and rebuild on a real PostgreSQL, with the smallest domain there is.
 
 mod frozen;
+mod generations;
 mod refused;
 mod shared;
 mod shop;

@@ -225,7 +225,7 @@ impl Shop {
     }
 
     pub(crate) async fn rebuild_of(&self, projection: &Projection) -> Result<Rebuilt, RebuildError> {
-        rebuild(&self.pool, &self.log, "test", projection, |_, _| ()).await
+        rebuild(&self.pool, &self.log, &self.topic, projection, |_, _| ()).await
     }
 }
 

@@ -27,18 +27,18 @@ pub async fn patiently<T>(mut ask: impl AsyncFnMut() -> Result<T, LogError>) -> 
     }
 }
 
-pub(super) async fn bounds(log: &dyn Log, at: &TopicPartition) -> Result<Bounds, LogError> {
+pub(crate) async fn bounds(log: &dyn Log, at: &TopicPartition) -> Result<Bounds, LogError> {
     patiently(async || log.bounds(at).await).await
 }
 
-/// How long a log has been away.
+/// How long a log has been away, or of no use.
 #[derive(Default)]
-struct Patience {
+pub(crate) struct Patience {
     since: Option<Instant>,
 }
 
 impl Patience {
-    async fn wait(&mut self, reason: String) -> Result<(), LogError> {
+    pub(crate) async fn wait(&mut self, reason: String) -> Result<(), LogError> {
         if self.since.get_or_insert_with(Instant::now).elapsed() >= AWAY_MAX {
             return Err(LogError::Unavailable(reason));
         }
@@ -48,7 +48,7 @@ impl Patience {
 }
 
 /// The records of one partition from one offset to another.
-pub(super) struct Range<'a> {
+pub(crate) struct Range<'a> {
     log: &'a dyn Log,
     at: TopicPartition,
     reader: Option<Box<dyn Reader>>,
@@ -58,7 +58,7 @@ pub(super) struct Range<'a> {
 }
 
 impl<'a> Range<'a> {
-    pub(super) fn of(log: &'a dyn Log, at: TopicPartition, from: Offset, to: Offset) -> Self {
+    pub(crate) fn of(log: &'a dyn Log, at: TopicPartition, from: Offset, to: Offset) -> Self {
         Self {
             log,
             at,
@@ -69,7 +69,7 @@ impl<'a> Range<'a> {
         }
     }
 
-    pub(super) async fn next(&mut self) -> Result<Option<Stored>, LogError> {
+    pub(crate) async fn next(&mut self) -> Result<Option<Stored>, LogError> {
         let mut patience = Patience::default();
         while self.waiting.is_empty() && self.next < self.to {
             match self.read().await {

@@ -73,7 +73,7 @@ impl<A: Aggregate> Partition<A> {
             .into());
         }
         let mut found = Found::new();
-        if !self.fold_to(bounds.end, &mut found).await? {
+        if !self.fold_to(bounds.end, &mut found).await? || self.book.rule.is_sealed() {
             return Ok(false);
         }
         let ours = self.fence(&mut found).await?;

@@ -70,6 +70,8 @@ pub(super) struct Partition<A: Aggregate> {
     pub(super) term: Option<Term>,
     pub(super) waiters: HashMap<AggregateId, Vec<Waiter<A>>>,
     pub(super) waiting: usize,
+    /// The last fence there can be was read: there is nothing to serve any more, for anybody.
+    sealed: bool,
 }
 
 impl<A: Aggregate> Partition<A> {
@@ -96,6 +98,7 @@ impl<A: Aggregate> Partition<A> {
             term: None,
             waiters: HashMap::new(),
             waiting: 0,
+            sealed: false,
         }
     }
 
@@ -113,6 +116,7 @@ impl<A: Aggregate> Partition<A> {
                 return Ok(());
             }
             if !self.acquire().await? {
+                self.notice_seal();
                 // A lost race: whether to try again is the assignment's to say; give it the time.
                 tokio::time::sleep(self.settings.config.retry_pause).await;
                 continue;
@@ -148,13 +152,26 @@ impl<A: Aggregate> Partition<A> {
         }
     }
 
+    /// A sealed partition has moved, and readers here may still have to catch up with it: no reason to end.
+    fn notice_seal(&mut self) {
+        if !self.sealed && self.book.rule.is_sealed() {
+            self.sealed = true;
+            tracing::warn!(
+                partition = %self.at,
+                "sealed for good: its topic goes on with another number of partitions. When the repartitioning has ended, \
+                 start this node with the new generation"
+            );
+        }
+    }
+
     /// Waits until there is something to do. Whoever came when the partition was just let go is sent away.
     async fn idle(&mut self) -> Option<Role> {
         loop {
             let role = *self.role.borrow_and_update();
             match role {
-                Role::Own | Role::Stop => return Some(role),
-                Role::Idle | Role::Yield => {}
+                Role::Stop => return Some(role),
+                Role::Own if !self.sealed => return Some(role),
+                Role::Own | Role::Idle | Role::Yield => {}
             }
             tokio::select! {
                 changed = self.role.changed() => changed.ok()?,

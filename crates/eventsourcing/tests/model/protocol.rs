@@ -26,6 +26,17 @@ pub(crate) enum Without {
 /// Small numbers, so that states are small: (epoch, owner).
 pub(crate) type SmallTerm = (u8, u8);
 
+/// Stands for [`Epoch::LAST`]; no owner is called so.
+pub(crate) const SEAL: SmallTerm = (u8::MAX, u8::MAX);
+
+fn epoch(small: u8) -> Epoch {
+    if small == SEAL.0 {
+        Epoch::LAST
+    } else {
+        Epoch(u64::from(small))
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Entry {
     Fence,
@@ -97,6 +108,8 @@ pub(crate) struct World {
     pub(crate) requests: u8,
     /// Somebody was refused though nothing ever stood in the way.
     pub(crate) lied: bool,
+    /// The seal is on its way.
+    pub(crate) sealed: bool,
 }
 
 /// The whole domain: take (even commands) and give (odd ones) one thing in turn. So there are refusals that
@@ -126,7 +139,7 @@ pub(crate) fn fold(log: &[Written], without: Without) -> Folded {
             written.term.1
         };
         let term = Term {
-            epoch: Epoch(u64::from(written.term.0)),
+            epoch: epoch(written.term.0),
             owner: OwnerId(Uuid::from_u128(u128::from(owner))),
         };
         match written.entry {
@@ -167,6 +180,7 @@ impl World {
             drawn: 0,
             requests: 0,
             lied: false,
+            sealed: false,
         }
     }
 
@@ -199,6 +213,19 @@ impl World {
         self.wire.push(Append {
             waits: Some(u8::try_from(node).expect("a few nodes")),
             rest,
+            landed: Vec::new(),
+        });
+    }
+
+    /// Sends the last fence there can be; nobody waits for it.
+    pub(crate) fn seal(&mut self) {
+        self.sealed = true;
+        self.wire.push(Append {
+            waits: None,
+            rest: vec![Written {
+                term: SEAL,
+                entry: Entry::Fence,
+            }],
             landed: Vec::new(),
         });
     }

@@ -1,6 +1,6 @@
 //! What a node does when something happens to it.
 
-use super::protocol::{Entry, Folded, Held, Phase, SmallTerm, Without, World, Written, allows};
+use super::protocol::{Entry, Folded, Held, Phase, SEAL, SmallTerm, Without, World, Written, allows};
 
 /// One aggregate in one partition, under some nodes.
 #[derive(Clone, Copy, Debug)]
@@ -11,6 +11,8 @@ pub(crate) struct Protocol {
     pub(crate) requests: u8,
     /// How many owner ids are drawn at most: what bounds the search.
     pub(crate) terms: u8,
+    /// Whether somebody seals the partition, at any time.
+    pub(crate) seals: bool,
     pub(crate) without: Without,
 }
 
@@ -19,6 +21,9 @@ impl Protocol {
     pub(crate) fn acquire(&self, world: &mut World, node: usize) {
         world.nodes[node].next = world.end();
         let (epoch, _) = world.known(node, self.without).term;
+        if epoch == SEAL.0 {
+            return;
+        }
         let term = world.fence(node, epoch + 1);
         world.nodes[node].phase = Phase::Fencing {
             term,

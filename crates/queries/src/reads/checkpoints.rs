@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use eventsourcing::ids::Offset;
 use eventsourcing::position::{Position, Positions};
-use eventsourcing::topic::Topic;
+use eventsourcing::topic::{Topic, of_generation};
 
 use super::model::ReadModel;
 
@@ -35,11 +35,15 @@ pub(super) fn position(topic: &str, partition: i32, offset: i64) -> Option<Posit
     })
 }
 
-/// Whether `shown` is as new as `asked` in every partition of the model's service.
+/// Whether a position is one of the model's service, of whatever generation.
+pub(super) fn concerns(position: &Position, model: ReadModel) -> bool {
+    of_generation(&position.service).0 == model.service()
+}
+
+/// Whether `shown` is as new as `asked` in every partition of the model's service. The checkpoints of an older
+/// generation stay where that was sealed, so what was asked of it is shown.
 pub(super) fn covers(shown: &Positions, model: ReadModel, asked: &Positions) -> bool {
-    let mut concerning = asked
-        .iter()
-        .filter(|position| position.service == model.service());
+    let mut concerning = asked.iter().filter(|position| concerns(position, model));
     concerning.all(|asked| {
         shown.iter().any(|shown| {
             (&shown.service, shown.partition) == (&asked.service, asked.partition)
@@ -62,6 +66,12 @@ mod tests {
         let covered = |asked| covers(&shown, ReadModel::Orders, &positions(asked));
         assert!(covered("orders/0@10"));
         assert!(covered("orders/0@9,orders/1@5,catalog/0@99"));
+        assert!(!covered("orders-g2/0@1"), "a generation nobody knows here");
+        let after = positions("orders/0@10,orders/1@5,orders-g2/0@1,orders-g2/1@1,orders-g2/2@1");
+        let covered = |asked| covers(&after, ReadModel::Orders, &positions(asked));
+        assert!(covered("orders/0@10,orders-g2/2@1"));
+        assert!(!covered("orders-g2/2@2"));
+        let covered = |asked| covers(&shown, ReadModel::Orders, &positions(asked));
         assert!(!covered("orders/0@11"));
         assert!(!covered("orders/0@1,orders/1@6"));
         assert!(

@@ -9,7 +9,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use tokio::time::Instant;
 
-use super::checkpoints::{covers, position};
+use super::checkpoints::{concerns, covers, position};
 use super::model::ReadModel;
 use super::statement::Statement;
 use super::{Reads, unavailable};
@@ -26,6 +26,16 @@ pub(crate) struct Snapshot<T> {
     pub(crate) shown: Positions,
 }
 
+impl<T> Snapshot<T> {
+    /// As a client is to see it: older generations are contained in the newest.
+    fn newest(self) -> Self {
+        Self {
+            shown: self.shown.newest_generations(),
+            ..self
+        }
+    }
+}
+
 impl Reads {
     /// Reads a snapshot that shows at least `asked`, or says why not in bounded time.
     pub(crate) async fn read<T>(
@@ -36,8 +46,8 @@ impl Reads {
         decode: impl Fn(&PgRow) -> Result<T, sqlx::Error>,
     ) -> Result<Snapshot<T>, Problem> {
         let started = Instant::now();
-        if !asked.iter().any(|position| position.service == model.service()) {
-            return self.select(&statement, &decode).await;
+        if !asked.iter().any(|position| concerns(&position, model)) {
+            return Ok(self.select(&statement, &decode).await?.newest());
         }
         let deadline = started + self.config.position_wait_max;
         loop {
@@ -55,9 +65,9 @@ impl Reads {
                 )
                 .record(started.elapsed());
                 return if reached {
-                    Ok(snapshot)
+                    Ok(snapshot.newest())
                 } else {
-                    Err(unavailable::behind(&snapshot.shown))
+                    Err(unavailable::behind(&snapshot.shown, asked, model))
                 };
             }
             // A replica or a version just switched to may lag behind what the watcher saw.

@@ -7,6 +7,8 @@ use eventsourcing::position::Positions;
 use http_kit::position::{self, DAYBOOK_POSITION};
 use http_kit::problem::Problem;
 
+use super::model::ReadModel;
+
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// 503 `read_models_unavailable`: the database is away, too slow, or not set up yet.
@@ -20,8 +22,8 @@ pub(super) fn read_models() -> Problem {
 }
 
 /// 503 `position_not_reached`, with the position there is.
-pub(super) fn behind(shown: &Positions) -> Problem {
-    let problem = Problem::new(
+pub(super) fn behind(shown: &Positions, asked: &Positions, model: ReadModel) -> Problem {
+    let mut problem = Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "position_not_reached",
         "The read model has not come as far as asked",
@@ -30,7 +32,15 @@ pub(super) fn behind(shown: &Positions) -> Problem {
     if shown.is_empty() {
         return problem;
     }
-    problem.header(DAYBOOK_POSITION, position::header(shown))
+    let service = model.service();
+    if let (Some(known), Some(asked)) = (shown.generation(service), asked.generation(service))
+        && known < asked
+    {
+        problem = problem.detail(format!(
+            "The position is of generation {asked} of {service}, the read model knows none after {known}"
+        ));
+    }
+    problem.header(DAYBOOK_POSITION, position::header(&shown.newest_generations()))
 }
 
 /// A sum that no answer can carry.

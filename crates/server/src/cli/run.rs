@@ -15,6 +15,7 @@ use crate::import::{self, Ended, INTERRUPTED_EXIT_CODE, Options};
 use crate::maintenance;
 use crate::parts::Parts;
 use crate::read_log::{self, Selection};
+use crate::repartition::{self, Wanted};
 use crate::{roles, telemetry, up};
 
 /// Does what was asked.
@@ -62,6 +63,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             copy::way(from, to)?;
             let source = Config { log: from, ..config };
             return with_parts(source, async |parts| copy::run(parts, goal).await).await;
+        }
+        Command::Log(LogCommand::Repartition { partitions, dry_run }) => {
+            let wanted = Wanted { partitions, dry_run };
+            return with_parts(config, async |parts| repartition::run(parts, wanted).await).await;
         }
         Command::Topics(TopicsCommand::Create) => with_parts(config, maintenance::create_topics).await?,
         Command::Topics(TopicsCommand::Doctor) | Command::Doctor => {

@@ -62,6 +62,8 @@ section!(
         prefix: String = "daybook".to_owned(),
         /// Partitions of each topic.
         partitions: u32 = 4,
+        /// Which topics: each repartitioning makes new ones, with another number of partitions (`daybook log repartition`).
+        generation: u32 = 1,
         /// Copies of each partition (Kafka). 3 on a cluster.
         replication: u32 = 1,
         /// Whether a Kafka broker flushes each batch to disk before it acknowledges.

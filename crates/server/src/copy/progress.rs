@@ -11,7 +11,7 @@ use indicatif::{HumanBytes, HumanDuration, ProgressBar, ProgressStyle};
 const LINE_INTERVAL: Duration = Duration::from_secs(2);
 const BAR: &str = "{spinner} {wide_bar} {human_pos}/{human_len} records · {per_sec} · {msg} · {eta} left";
 
-pub(super) struct Bar {
+pub(crate) struct Bar {
     shown: Option<ProgressBar>,
     started: Instant,
     told: Mutex<Instant>,
@@ -21,7 +21,7 @@ pub(super) struct Bar {
 }
 
 impl Bar {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let style = ProgressStyle::with_template(BAR).expect("the template is well formed");
         let shown = std::io::stderr()
             .is_terminal()
@@ -37,7 +37,7 @@ impl Bar {
     }
 
     /// The source has so many records now.
-    pub(super) fn up_to(&self, total: u64) {
+    pub(crate) fn up_to(&self, total: u64) {
         self.total.store(total, Ordering::Relaxed);
         if let Some(bar) = &self.shown {
             bar.set_length(total);
@@ -45,14 +45,14 @@ impl Bar {
     }
 
     /// A line above the bar.
-    pub(super) fn say(&self, line: &str) {
+    pub(crate) fn say(&self, line: &str) {
         match &self.shown {
             Some(bar) => bar.println(line),
             None => eprintln!("{line}"),
         }
     }
 
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         if let Some(bar) = &self.shown {
             bar.finish_and_clear();
         }

@@ -14,7 +14,7 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Refuses to start on a log that is no longer, or not yet, the shop's.
 pub async fn check(parts: &Parts) -> anyhow::Result<()> {
-    let home = moves::home(&parts.pool, &parts.all_topics()).await?;
+    let home = moves::home(&parts.pool, &parts.topics_so_far()).await?;
     match (parts.config.log, home) {
         (LogKind::Postgres, Home::Here { .. })
         | (LogKind::Kafka, Home::Here { used: false } | Home::Moved { .. }) => Ok(()),
@@ -36,7 +36,7 @@ pub async fn check(parts: &Parts) -> anyhow::Result<()> {
 pub async fn watch(parts: Parts) -> anyhow::Result<std::convert::Infallible> {
     loop {
         tokio::time::sleep(WATCH_INTERVAL).await;
-        match moves::home(&parts.pool, &parts.all_topics()).await {
+        match moves::home(&parts.pool, &parts.topics_so_far()).await {
             Ok(Home::Here { .. }) => {}
             Ok(Home::Sealed { to, since } | Home::Moved { to, since }) => bail!(gone(&to, &since)),
             // Away for a moment; who needs it more says so.

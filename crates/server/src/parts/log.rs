@@ -48,6 +48,7 @@ impl fmt::Display for Finding {
 pub struct Topics {
     kind: Kind,
     partitions: u32,
+    generation: u32,
 }
 
 #[derive(Clone)]
@@ -92,6 +93,7 @@ impl Topics {
         Ok(Self {
             kind,
             partitions: config.topics.partitions,
+            generation: config.topics.generation,
         })
     }
 
@@ -104,9 +106,14 @@ impl Topics {
         }
     }
 
+    /// The topic of each service.
+    fn topics(&self, prefix: &str) -> [Topic; 3] {
+        services().map(|service| Topic::generation(prefix, service, self.generation))
+    }
+
     /// Creates the topics that are missing, with the pinned settings.
     pub async fn create(&self, prefix: &str) -> Result<(), LogError> {
-        let topics = services().map(|service| Topic::events(prefix, service));
+        let topics = self.topics(prefix);
         match &self.kind {
             Kind::Postgres(log) => {
                 for topic in &topics {
@@ -126,7 +133,7 @@ impl Topics {
 
     /// Everything that is wrong with the topics.
     pub async fn check(&self, prefix: &str) -> Result<Vec<Finding>, LogError> {
-        let topics = services().map(|service| Topic::events(prefix, service));
+        let topics = self.topics(prefix);
         match &self.kind {
             Kind::Postgres(log) => {
                 let mut findings = Vec::new();

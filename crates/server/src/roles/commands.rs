@@ -14,6 +14,7 @@ use queries::Reads;
 
 use super::Process;
 use super::owners::Owners;
+use crate::parts::generation::Outlived;
 use crate::supervisor::Stage;
 
 /// The command API.
@@ -37,9 +38,9 @@ impl Visibility for ReadModels {
 /// Starts following the prices; the endpoints over `owners`.
 pub fn start(process: &mut Process, owners: &Owners, reads: Option<Reads>) -> Started {
     let prices = InMemoryPriceList::default();
-    let (log, prefix) = (
+    let (log, topic) = (
         process.parts.log.clone(),
-        process.parts.config.topics.prefix.clone(),
+        process.parts.topic(domain::product::SERVICE),
     );
     let (following, stop) = (prices.clone(), process.supervisor.stop_of(Stage::Readers));
     process
@@ -47,7 +48,7 @@ pub fn start(process: &mut Process, owners: &Owners, reads: Option<Reads>) -> St
         .spawn(Stage::Readers, "price list", async move {
             tokio::select! {
                 () = stop.cancelled() => Ok(()),
-                Err(error) = following.follow(log, &prefix) => Err(error.into()),
+                Err(error) = following.follow(log, topic) => Err(error.into()),
             }
         });
     let api = CommandApi {
@@ -64,11 +65,13 @@ pub fn start(process: &mut Process, owners: &Owners, reads: Option<Reads>) -> St
     Started { router, prices }
 }
 
-/// Ready when every partition is owned here and the price list is complete.
+/// Ready when every partition is owned here, none of them being sealed, and the price list is complete.
 #[must_use]
-pub fn readiness(owners: &Owners, prices: &InMemoryPriceList) -> Readiness {
-    let (owners, prices) = (owners.clone(), prices.clone());
+pub fn readiness(owners: &Owners, prices: &InMemoryPriceList, outlived: &Outlived) -> Readiness {
+    let (owners, prices, outlived) = (owners.clone(), prices.clone(), outlived.clone());
     Readiness::new()
-        .check("partitions", move || std::future::ready(owners.serving()))
+        .check("partitions", move || {
+            std::future::ready(owners.serving() && !outlived.is())
+        })
         .check("price_list", move || std::future::ready(prices.is_complete()))
 }

@@ -115,7 +115,7 @@ impl<A: Aggregate> Forwarding<A> {
     }
 
     fn remote(&self, route: &Route) -> Remote<A> {
-        let service = self.local.topic().service();
+        let service = self.local.topic().bare_service();
         Remote::new(self.peers.http.clone(), &route.url, service, Reach::Here)
     }
 

@@ -13,6 +13,12 @@ use super::remote::{self, Remote};
 use super::{Api, Endpoint, Process, commands, projections, queries, workers};
 use crate::config::Config;
 
+/// Ready as long as its topics are the shop's.
+fn current(process: &Process) -> Readiness {
+    let outlived = process.outlived.clone();
+    Readiness::new().check("generation", move || std::future::ready(!outlived.is()))
+}
+
 /// `daybook commands`.
 pub async fn run_commands(config: Config) -> anyhow::Result<()> {
     let mut process = Process::start(config, &[Api::Commands]).await?;
@@ -20,7 +26,7 @@ pub async fn run_commands(config: Config) -> anyhow::Result<()> {
     // Only to tell what the read models show; they are another process's work.
     let (reads, _) = queries::start(&mut process)?;
     let started = commands::start(&mut process, &owners, Some(reads));
-    let readiness = commands::readiness(&owners, &started.prices);
+    let readiness = commands::readiness(&owners, &started.prices, &process.outlived);
     process.serve(Endpoint {
         api: Api::Commands,
         router: started.router,
@@ -45,7 +51,7 @@ pub async fn run_queries(config: Config) -> anyhow::Result<()> {
 pub async fn run_projections(config: Config) -> anyhow::Result<()> {
     let mut process = Process::start(config, &[Api::Projections]).await?;
     let projecting = projections::start(&mut process)?;
-    let readiness = projections::readiness(Readiness::new(), projecting);
+    let readiness = projections::readiness(current(&process), projecting);
     process.serve(Endpoint {
         api: Api::Projections,
         router: Router::new(),
@@ -62,7 +68,7 @@ pub async fn run_workers(config: Config) -> anyhow::Result<()> {
     let stock = Remote::<StockItem>::new(http.clone(), &url, domain::stock_item::SERVICE, Reach::Anywhere);
     let orders = Remote::<Order>::new(http, &url, domain::order::SERVICE, Reach::Anywhere);
     let status = workers::start(&mut process, Arc::new(stock), Arc::new(orders))?;
-    let readiness = workers::readiness(Readiness::new(), status);
+    let readiness = workers::readiness(current(&process), status);
     process.serve(Endpoint {
         api: Api::Workers,
         router: Router::new(),
