@@ -12,6 +12,7 @@ mod nodes;
 mod position;
 mod readers;
 mod rebuild;
+mod repartition;
 mod shop;
 mod states;
 mod walk;

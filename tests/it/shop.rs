@@ -73,6 +73,15 @@ impl Shop {
         self.process = launch(self.directory.path(), &self.arguments, &self.environment).await;
     }
 
+    /// The same shop with these settings from now on: the old process stops, then another one starts.
+    pub(crate) async fn start_with(&mut self, settings: &[(&str, &str)]) {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        self.environment.extend(settings.iter().map(own));
+        assert!(self.process.terminate().await, "{}", self.process.tail());
+        self.directory = testkit::directory().expect("a directory");
+        self.process = launch(self.directory.path(), &self.arguments, &self.environment).await;
+    }
+
     async fn start(database_url: String, arguments: Vec<String>, environment: Vec<(String, String)>) -> Self {
         let directory = testkit::directory().expect("a directory");
         let process = launch(directory.path(), &arguments, &environment).await;
