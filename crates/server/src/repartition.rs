@@ -150,6 +150,10 @@ impl<'a> Work<'a> {
             total += records(parts, &plan.from(parts, service)).await?;
         }
         bar.up_to(total);
+        bar.say(&format!(
+            "generation {} has its topics; copying {total} records while the shop goes on",
+            plan.generation
+        ));
         Ok(Self {
             parts,
             generation: plan.generation,
