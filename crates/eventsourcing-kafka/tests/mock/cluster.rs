@@ -93,10 +93,11 @@ pub(crate) fn batch(name: &str, records: usize) -> Vec<Record> {
 /// All that the partition holds.
 pub(crate) async fn all(log: &KafkaLog, at: &TopicPartition) -> Vec<Stored> {
     let bounds = testkit::eventually("the end is known", SLACK * 3, async || log.bounds(at).await.ok()).await;
-    let mut reader = log
-        .reader(vec![(at.clone(), bounds.start)])
-        .await
-        .expect("a reader");
+    // A broker that has just woken up takes itself for a follower at first: not now, the port says, and asks again.
+    let mut reader = testkit::eventually("there is a reader", SLACK * 3, async || {
+        log.reader(vec![(at.clone(), bounds.start)]).await.ok()
+    })
+    .await;
     let mut stored: Vec<Stored> = Vec::new();
     while stored.last().map_or(Offset(0), |last| last.offset.next()) < bounds.end {
         let next = tokio::time::timeout(SLACK * 3, reader.next(1_000)).await;
