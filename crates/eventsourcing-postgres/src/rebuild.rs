@@ -126,6 +126,10 @@ async fn rebuild_alone(
         Ok(_) => versions::retire_old(&mut connection, name).await?,
         Err(_) => versions::discard_failed(&mut connection, name, version).await,
     }
+    // The next one may begin when this returns, and not only when the server has noticed that the session is over.
+    sqlx::query("SELECT pg_advisory_unlock_all()")
+        .execute(&mut connection)
+        .await?;
     connection.close().await?;
     outcome
 }

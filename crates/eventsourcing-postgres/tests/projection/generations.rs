@@ -292,7 +292,11 @@ async fn a_parked_event_or_a_running_rebuild_is_in_the_way() {
         matches!(refused, SwitchError::Rebuilding("balances")),
         "{refused}"
     );
-    rebuilding.close().await.expect("closed");
+    let unlock = "SELECT pg_advisory_unlock_all()";
+    sqlx::query(unlock)
+        .execute(&mut *rebuilding)
+        .await
+        .expect("unlocked");
     generations::preflight(&shop.pool, &read_models(), &states())
         .await
         .expect("nothing is in the way");
