@@ -37,6 +37,8 @@ pub(crate) enum Keeper {
     Remembering,
 }
 
+type Stock = Recorded<<StockItem as Aggregate>::Event>;
+
 /// One keeper in a process of its own.
 #[derive(Args, Clone)]
 pub(crate) struct Hold {
@@ -62,39 +64,42 @@ pub(crate) async fn hold(arguments: Hold) -> anyhow::Result<()> {
             grown
         }
         Keeper::States => {
-            let mut states: HashMap<AggregateId, StockState> = HashMap::new();
-            fold(&*log, &topic, |event| {
-                StockItem::evolve(states.entry(event.aggregate).or_default(), &event.event);
+            in_map::<StockState>(&*log, &topic, before, |state, event| {
+                StockItem::evolve(state, &event.event);
             })
-            .await?;
-            let grown = resident_bytes()? - before;
-            ensure!(states.len() as u64 == AGGREGATES, "{} aggregates", states.len());
-            grown
+            .await?
         }
         Keeper::Remembering => {
-            let mut states: HashMap<AggregateId, (StockState, Memory)> = HashMap::new();
-            fold(&*log, &topic, |event| {
-                let remembered = Remembered::of(&event);
-                let (state, memory) = states.entry(event.aggregate).or_default();
+            in_map::<(StockState, Memory)>(&*log, &topic, before, |(state, memory), event| {
                 StockItem::evolve(state, &event.event);
-                memory.remember(remembered);
+                memory.remember(Remembered::of(event));
             })
-            .await?;
-            let grown = resident_bytes()? - before;
-            ensure!(states.len() as u64 == AGGREGATES, "{} aggregates", states.len());
-            grown
+            .await?
         }
     };
     println!("{grown}");
     Ok(())
 }
 
-/// Hands each accepted event to `keep`.
-async fn fold(
+/// By how many bytes more than `before` a map of what `keep` makes of the events has grown this process.
+async fn in_map<S: Default>(
     log: &dyn Log,
     topic: &Topic,
-    mut keep: impl FnMut(Recorded<<StockItem as Aggregate>::Event>),
-) -> anyhow::Result<()> {
+    before: u64,
+    keep: impl Fn(&mut S, &Stock),
+) -> anyhow::Result<u64> {
+    let mut map: HashMap<AggregateId, S> = HashMap::new();
+    fold(log, topic, |event| {
+        keep(map.entry(event.aggregate.clone()).or_default(), &event);
+    })
+    .await?;
+    let grown = resident_bytes()? - before;
+    ensure!(map.len() as u64 == AGGREGATES, "{} aggregates", map.len());
+    Ok(grown)
+}
+
+/// Hands each accepted event to `keep`.
+async fn fold(log: &dyn Log, topic: &Topic, mut keep: impl FnMut(Stock)) -> anyhow::Result<()> {
     let at = topic.partition(0);
     let end = log.bounds(&at).await?.end;
     let mut reader = log.reader(vec![(at, Offset(0))]).await?;

@@ -25,6 +25,14 @@ pub(crate) async fn within<T, E: From<sqlx::Error>>(
     }
 }
 
+/// A lock was not to be had in time, or a deadlock was resolved against us: the same again may succeed.
+pub(crate) fn is_lock(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| matches!(&*code, "55P03" | "40P01"))
+}
+
 /// A connection lent by a pool. Unless it is given back it is closed without a word: work that was cut
 /// off leaves an answer to come, and a pool that asks a frozen server for it never has its place back.
 pub(crate) struct Lent(Option<PoolConnection<Postgres>>);

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use eventsourcing::log::LogError;
 use eventsourcing::topic::{FIRST_GENERATION, Topic, of_generation};
-use sqlx::{PgConnection, PgPool};
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
+use sqlx::{PgConnection, PgPool, Postgres};
 
 use crate::deadline::{lend, within};
 use crate::log::unavailable;
@@ -105,12 +107,7 @@ pub async fn begin(pool: &PgPool, prefix: &str, number: u32, partitions: u32) ->
     .bind(prefix)
     .bind(number.cast_signed())
     .bind(partitions.cast_signed());
-    let mut lent = lend(pool).await.map_err(unavailable)?;
-    within(ANSWER_TIMEOUT, noting.execute(&mut *lent))
-        .await
-        .map_err(unavailable)?;
-    lent.give_back();
-    Ok(())
+    note(pool, noting).await
 }
 
 /// Notes that the topics before generation `number` are sealed: nodes learn it from here, when no command tells them.
@@ -120,6 +117,10 @@ pub async fn sealed(pool: &PgPool, prefix: &str, number: u32) -> Result<(), LogE
     )
     .bind(prefix)
     .bind(number.cast_signed());
+    note(pool, noting).await
+}
+
+async fn note(pool: &PgPool, noting: Query<'_, Postgres, PgArguments>) -> Result<(), LogError> {
     let mut lent = lend(pool).await.map_err(unavailable)?;
     within(ANSWER_TIMEOUT, noting.execute(&mut *lent))
         .await

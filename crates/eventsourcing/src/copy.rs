@@ -10,14 +10,16 @@ mod range;
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::codec::parse;
+use crate::clock::Environment;
+use crate::codec::{Fence, encode_fence, parse};
 use crate::ids::Offset;
 use crate::log::{Appended, Bounds, Log, LogError};
 use crate::record::{Record, Stored};
-use crate::rule::Rule;
+use crate::rule::{Rule, Term};
 use crate::topic::TopicPartition;
 pub use close::NODE;
 pub use range::patiently;
@@ -101,6 +103,17 @@ pub enum CopyError {
         /// What the target said.
         reason: String,
     },
+}
+
+/// The fence that whoever copies a log puts into it: nobody is to be reached behind it.
+pub(crate) fn fence(node: &str, source: &'static str, term: Term, environment: &dyn Environment) -> Record {
+    let fence = Fence {
+        epoch: term.epoch,
+        owner: term.owner,
+        node: node.to_owned(),
+        url: String::new(),
+    };
+    encode_fence(&Bytes::from_static(source.as_bytes()), &fence, environment.now())
 }
 
 /// Hears how far it is; called for each batch.

@@ -98,9 +98,7 @@ impl Positions {
             offset: *offset,
         })
     }
-}
 
-impl Positions {
     /// The newest generation of `service` that is named here.
     pub fn generation(&self, service: &str) -> Option<u32> {
         let numbers = self.0.keys().map(|(named, _)| of_generation(named));

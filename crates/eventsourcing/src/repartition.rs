@@ -22,10 +22,12 @@ use std::sync::Arc;
 use futures::future::try_join_all;
 
 use crate::clock::Environment;
-use crate::copy::{Patience, Progress, bounds};
+use crate::copy::{Patience, Progress, bounds, fence};
+use crate::ids::Offset;
 use crate::log::{Log, LogError};
 use crate::record::Record;
-use crate::topic::Topic;
+use crate::rule::Term;
+use crate::topic::{Topic, TopicPartition};
 use chain::Chain;
 pub use error::RepartitionError;
 pub use places::Checkpoints;
@@ -113,6 +115,12 @@ pub struct Settings {
     pub to: Extent,
     /// Limits.
     pub config: Config,
+}
+
+impl Settings {
+    fn fence(&self, term: Term) -> Record {
+        fence(NODE, "/daybook/log/repartition", term, &*self.environment)
+    }
 }
 
 /// The copy of one topic. One at a time, please; a second one deposes the first, which then ends with an error.
@@ -241,10 +249,7 @@ impl Repartition {
     }
 }
 
-async fn end_of(
-    log: &dyn Log,
-    at: &crate::topic::TopicPartition,
-) -> Result<crate::ids::Offset, RepartitionError> {
+async fn end_of(log: &dyn Log, at: &TopicPartition) -> Result<Offset, RepartitionError> {
     Ok(bounds(log, at).await?.end)
 }
 

@@ -134,16 +134,11 @@ impl Parts {
     }
 
     /// The topics of the next generation, with so many partitions each.
-    pub fn next_generation(&self, partitions: u32) -> anyhow::Result<(Self, Topics)> {
+    pub fn next_generation(&self, partitions: u32) -> anyhow::Result<Topics> {
         let mut config = (*self.config).clone();
         config.topics.generation += 1;
         config.topics.partitions = partitions;
-        let topics = Topics::open(&config, &self.database_url)?;
-        let parts = Self {
-            config: Arc::new(config),
-            ..self.clone()
-        };
-        Ok((parts, topics))
+        Topics::open(&config, &self.database_url)
     }
 
     /// Opens everything, creates no topic and checks none.

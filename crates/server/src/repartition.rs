@@ -120,7 +120,7 @@ impl<'a> Work<'a> {
         let prefix = &parts.config.topics.prefix;
         patiently(async || generations::begin(&parts.pool, prefix, plan.generation, plan.partitions).await)
             .await?;
-        let (_, topics) = parts.next_generation(plan.partitions)?;
+        let topics = parts.next_generation(plan.partitions)?;
         topics.create(prefix).await.context("creating the new topics")?;
         let findings = topics.check(prefix).await.context("checking the new topics")?;
         let broken: Vec<String> = findings

@@ -10,7 +10,7 @@ use sqlx::{Connection, Executor, PgConnection, PgPool};
 use thiserror::Error;
 
 use super::stands::{Moved, missing, moved_of};
-use crate::deadline::{lend, within};
+use crate::deadline::{is_lock, lend, within};
 use crate::projection::{Projection, active};
 
 /// How long the switch waits for a lock; whoever holds one writes a batch.
@@ -106,13 +106,6 @@ pub async fn switch(
         }
         tokio::time::sleep(PAUSE).await;
     }
-}
-
-fn is_lock(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| matches!(&*code, "55P03" | "40P01"))
 }
 
 async fn attempt(

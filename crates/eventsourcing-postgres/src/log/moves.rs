@@ -10,7 +10,7 @@ use sqlx::{Connection, PgConnection, PgPool};
 use time::OffsetDateTime;
 
 use super::unavailable;
-use crate::deadline::{lend, within};
+use crate::deadline::{is_lock, lend, within};
 
 /// How long the seal waits for those who write or read just now, each time it tries.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
@@ -113,7 +113,7 @@ pub async fn seal(pool: &PgPool, topics: &[Topic], to: &str) -> Result<(), LogEr
         tries += 1;
         match try_seal(&mut connection, topics, to).await {
             Ok(()) => return connection.close().await.map_err(unavailable),
-            Err(error) if tries < TRIES_MAX && is_lock_timeout(&error) => tokio::time::sleep(PAUSE).await,
+            Err(error) if tries < TRIES_MAX && is_lock(&error) => tokio::time::sleep(PAUSE).await,
             Err(error) => return Err(unavailable(error)),
         }
     }
@@ -152,12 +152,6 @@ async fn try_seal(connection: &mut PgConnection, topics: &[Topic], to: &str) -> 
         }
     }
     transaction.commit().await
-}
-
-fn is_lock_timeout(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .is_some_and(|error| matches!(error.code().as_deref(), Some("55P03" | "40P01")))
 }
 
 /// Says that the copy of these sealed topics is complete: from now on the log is there.

@@ -7,6 +7,7 @@ use sqlx::{Connection, Executor, PgConnection};
 
 use super::RebuildError;
 use super::build::Build;
+use crate::deadline::is_lock;
 use crate::projection::{ProjectionError, point_view, schema};
 
 /// How long a switch waits for a reader or a projector; others queue behind it meanwhile.
@@ -41,14 +42,6 @@ pub(super) async fn switch(
         tokio::time::sleep(RETRY_PAUSE).await;
     }
     Err(RebuildError::InUse(build.projection.name))
-}
-
-/// A lock was not to be had in time, or a deadlock was resolved against us.
-fn is_lock(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| matches!(&*code, "55P03" | "40P01"))
 }
 
 async fn attempt(connection: &mut PgConnection, build: &mut Build<'_>) -> Result<(), RebuildError> {

@@ -2,15 +2,14 @@
 //! carries would count a second time, for its records bear the term that is open at the end of the copy. With a
 //! fence right behind the last record it comes too late, or it was there before the fence and is noticed.
 
-use bytes::Bytes;
-
 use super::range::{Range, bounds};
-use super::{CopyError, PartitionCopy};
+use super::{CopyError, PartitionCopy, fence};
 use crate::clock::Environment;
-use crate::codec::{Fence, Parsed, encode_fence, parse};
+use crate::codec::{Parsed, parse};
 use crate::ids::{Offset, OwnerId};
 use crate::log::{Appended, Log};
 use crate::record::Stored;
+use crate::rule::Term;
 
 /// The node's name in such a fence.
 pub const NODE: &str = "daybook log copy";
@@ -21,14 +20,11 @@ impl PartitionCopy {
         if self.closed {
             return Ok(());
         }
-        let fence = Fence {
+        let term = Term {
             epoch: self.rule.epoch().next(),
             owner: OwnerId(environment.fresh()),
-            node: NODE.to_owned(),
-            url: String::new(),
         };
-        let source = Bytes::from_static(b"/daybook/log/copy");
-        let record = encode_fence(&source, &fence, environment.now());
+        let record = fence(NODE, "/daybook/log/copy", term, environment);
         let expected = self.end;
         match target.append(&self.at, vec![record.clone()]).await {
             Appended::At(offsets) if offsets == [expected] => {}

@@ -1,14 +1,14 @@
 //! The seal: the last fence there can be, in every old partition.
 
-use bytes::Bytes;
 use futures::future::try_join_all;
 
 use super::source::Source;
-use super::{NODE, Repartition, RepartitionError, Settings, end_of};
-use crate::codec::{Fence, encode_fence, parse};
+use super::{Repartition, RepartitionError, Settings, end_of};
+use crate::codec::parse;
 use crate::copy::{Patience, Range};
 use crate::ids::{Epoch, OwnerId};
 use crate::log::Appended;
+use crate::rule::Term;
 
 impl Repartition {
     /// Seals every old partition. When this returns, nothing that is appended there counts any more, and what
@@ -31,14 +31,10 @@ impl Repartition {
 
 impl Source {
     async fn seal(&self, settings: &Settings) -> Result<(), RepartitionError> {
-        let fence = Fence {
+        let record = settings.fence(Term {
             epoch: Epoch::LAST,
             owner: OwnerId(settings.environment.fresh()),
-            node: NODE.to_owned(),
-            url: String::new(),
-        };
-        let source = Bytes::from_static(b"/daybook/log/repartition");
-        let record = encode_fence(&source, &fence, settings.environment.now());
+        });
         let mut patience = Patience::default();
         while !self.is_sealed(settings).await? {
             // One of them is valid, however many arrive.

@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::mem;
 
-use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::chain::Chain;
 use super::source::rewritten;
-use super::{Flaw, NODE, RepartitionError, Settings, end_of};
-use crate::codec::{Defect, Envelope, Fence, Parsed, encode_fence, parse};
+use super::{Flaw, RepartitionError, Settings, end_of};
+use crate::codec::{Defect, Envelope, Parsed, parse};
 use crate::copy::{Patience, Range};
 use crate::ids::{Offset, OwnerId, Sequence};
 use crate::log::{Appended, Log};
@@ -91,14 +90,7 @@ impl Target {
 
     /// Appends the fence of `term` until its epoch is open, whoever opened it.
     async fn open(&mut self, settings: &Settings, term: Term) -> Result<(), RepartitionError> {
-        let fence = Fence {
-            epoch: term.epoch,
-            owner: term.owner,
-            node: NODE.to_owned(),
-            url: String::new(),
-        };
-        let source = Bytes::from_static(b"/daybook/log/repartition");
-        let record = encode_fence(&source, &fence, settings.environment.now());
+        let record = settings.fence(term);
         let log = &*settings.log;
         let mut patience = Patience::default();
         while self.rule.epoch() < term.epoch {
