@@ -56,7 +56,8 @@ fn run(log: Log, data: Option<PathBuf>, rest: &[String]) -> anyhow::Result<ExitC
     });
     let built = cargo(&["build", "--release", "--bin", "daybook"])?;
     anyhow::ensure!(built.success(), "the build failed");
-    let mut daybook = Command::new("target/release/daybook");
+    let program = built_daybook()?;
+    let mut daybook = Command::new(&program);
     daybook.args(["up", "--dev", "--data"]).arg(&data).args(rest);
     // Held until Daybook has ended; dropping it stops the broker.
     let broker = match log {
@@ -71,7 +72,9 @@ fn run(log: Log, data: Option<PathBuf>, rest: &[String]) -> anyhow::Result<ExitC
     };
     // The terminal sends Ctrl-C to Daybook as well; it drains, and the broker goes after it.
     ctrlc::set_handler(|| ()).context("catching Ctrl-C")?;
-    let status = daybook.status().context("starting target/release/daybook")?;
+    let status = daybook
+        .status()
+        .with_context(|| format!("starting {}", program.display()))?;
     drop(broker);
     // It has said why.
     Ok(status
@@ -101,6 +104,18 @@ fn kafka(data: PathBuf, port: Option<u16>) -> anyhow::Result<()> {
 fn start_kafka(options: &Options) -> anyhow::Result<Kafka> {
     println!("starting a local Kafka in {}", options.data.display());
     Kafka::start(options, |line| println!("{line}")).context("local Kafka")
+}
+
+/// Beside this program's own profile: the target directory may be anywhere.
+fn built_daybook() -> anyhow::Result<PathBuf> {
+    let this = std::env::current_exe().context("the path of this program")?;
+    let target = this
+        .ancestors()
+        .nth(2)
+        .context("this program was not built by cargo")?;
+    Ok(target
+        .join("release/daybook")
+        .with_extension(std::env::consts::EXE_EXTENSION))
 }
 
 fn cargo(arguments: &[&str]) -> anyhow::Result<ExitStatus> {

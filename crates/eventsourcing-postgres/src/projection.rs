@@ -14,7 +14,7 @@ use eventsourcing::projection::{Table, Tally, View};
 use thiserror::Error;
 
 pub(crate) use apply::{begin, transact};
-pub(crate) use checkpoint::{from_row, load as load_checkpoints};
+pub(crate) use checkpoint::{from_row, load as load_checkpoints, read as read_checkpoints};
 pub use read_model::{Config, PostgresReadModel};
 pub(crate) use table::{create_indexes, create_table, load as load_sql, point_view, schema};
 pub(crate) use version::{

@@ -22,7 +22,7 @@ pub(crate) const SLACK: Duration = Duration::from_secs(10);
 /// More answers than any client asks for in a test: the error lasts until it is mended.
 const LASTING: usize = 20_000;
 /// Codes tried at the same time.
-const AT_ONCE: usize = 56;
+const AT_ONCE: usize = 110;
 /// The highest error code of a broker that the client has a name for.
 const CODE_MAX: i32 = 129;
 

@@ -45,6 +45,17 @@ pub(crate) async fn load(
     .bind(partitions.cast_signed())
     .execute(&mut *connection)
     .await?;
+    read(connection, projection, version, topic).await
+}
+
+/// Those that were made, without writing: what a snapshot may do. An insert there fails by a conflict with what it cannot
+/// see, even with `DO NOTHING`.
+pub(crate) async fn read(
+    connection: &mut PgConnection,
+    projection: &str,
+    version: i32,
+    topic: &Topic,
+) -> Result<BTreeMap<u32, Checkpoint>, sqlx::Error> {
     let rows: Vec<(i32, i64, i64, Option<Uuid>)> = sqlx::query_as(
         r#"SELECT partition, "offset", epoch, owner FROM daybook.checkpoints
            WHERE projection = $1 AND version = $2 AND topic = $3"#,

@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 
 use super::build::Build;
 use super::{RebuildError, versions};
-use crate::projection::schema;
+use crate::projection::{read_checkpoints, schema};
 
 /// How many differing rows are named.
 const EXAMPLES_MAX: usize = 5;
@@ -27,11 +27,11 @@ pub(super) async fn with_live(
     build.catch_up(&mut *connection, progress).await?;
     let mut snapshot = pool.acquire().await?.detach();
     snapshot
-        .execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ WRITE")
+        .execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .await?;
-    let targets = build.checkpoints(&mut snapshot, build.live).await?;
-    build.fold_to(&mut *connection, &targets, progress).await?;
     let name = build.projection.name;
+    let targets = read_checkpoints(&mut snapshot, name, build.live, &build.topic).await?;
+    build.fold_to(&mut *connection, &targets, progress).await?;
     let table = &build.projection.table;
     let (live, rebuilt) = (schema(name, build.live), schema(name, build.version));
     let (before, after) = (
