@@ -48,6 +48,13 @@ CREATE TABLE IF NOT EXISTS daybook.projection_folds (
     fingerprint TEXT NOT NULL,
     PRIMARY KEY (name, version)
 );
+-- When a version was last the live one: the way back leads to the latest of them.
+CREATE TABLE IF NOT EXISTS daybook.projection_retirements (
+    name       TEXT NOT NULL,
+    version    INTEGER NOT NULL,
+    retired_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    PRIMARY KEY (name, version)
+);
 CREATE UNIQUE INDEX IF NOT EXISTS one_active_version ON daybook.projections (name) WHERE status = 'active';
 
 -- "offset" is the last applied offset, -1 before the first; epoch and owner are the term open there.
@@ -86,6 +93,21 @@ CREATE TABLE IF NOT EXISTS daybook.generations (
     sealed_at  TIMESTAMPTZ,
     live_at    TIMESTAMPTZ,
     PRIMARY KEY (prefix, generation)
+);
+
+-- Rebuilds that are under way or were interrupted: how far they have come, and what is wanted of them. Whether one
+-- runs is said by its advisory lock.
+CREATE TABLE IF NOT EXISTS daybook.rebuilds (
+    projection   TEXT PRIMARY KEY,
+    version      INTEGER NOT NULL,
+    phase        TEXT NOT NULL,
+    partitions   JSONB NOT NULL DEFAULT '[]',
+    bytes        BIGINT NOT NULL DEFAULT 0,
+    paused       BOOLEAN NOT NULL DEFAULT FALSE,
+    cancelled    BOOLEAN NOT NULL DEFAULT FALSE,
+    events_per_s BIGINT CHECK (events_per_s > 0),
+    begun_at     TIMESTAMPTZ NOT NULL DEFAULT now(),
+    reported_at  TIMESTAMPTZ NOT NULL DEFAULT now()
 );
 
 CREATE OR REPLACE VIEW read.checkpoints AS

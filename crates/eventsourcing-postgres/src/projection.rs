@@ -4,19 +4,23 @@
 
 mod apply;
 mod checkpoint;
+mod copy_in;
 mod fold;
 mod read_model;
 mod table;
 mod version;
 
+use std::sync::Arc;
+
 use eventsourcing::log::LogError;
 use eventsourcing::projection::{Table, Tally, View};
 use thiserror::Error;
 
-pub(crate) use apply::{begin, transact};
-pub(crate) use checkpoint::{from_row, load as load_checkpoints, read as read_checkpoints};
+pub(crate) use apply::{begin, park, transact};
+pub(crate) use checkpoint::{advance, from_row, load as load_checkpoints, read as read_checkpoints};
+pub(crate) use fold::{Parked, Rows, Writing};
 pub use read_model::{Config, PostgresReadModel};
-pub(crate) use table::{create_indexes, create_table, load as load_sql, point_view, schema};
+pub(crate) use table::{create_indexes, create_table, load as load_sql, point_view, schema, shape};
 pub(crate) use version::{
     active, active_version, ensure_active, fingerprint, record_fingerprint, refuse_replaced,
 };
@@ -24,12 +28,13 @@ pub(crate) use version::{
 use fold::Fold;
 
 /// A projection with its types erased.
+#[derive(Clone)]
 pub struct Projection {
     pub(crate) name: &'static str,
     pub(crate) service: &'static str,
     pub(crate) table: Table,
     pub(crate) fold_version: u32,
-    pub(crate) fold: Box<dyn Fold>,
+    pub(crate) fold: Arc<dyn Fold>,
 }
 
 impl Projection {
@@ -37,7 +42,7 @@ impl Projection {
     #[must_use]
     pub fn view<V: View>() -> Self {
         use eventsourcing::projection::Row;
-        let fold = Box::new(fold::ViewFold::<V>::new());
+        let fold = Arc::new(fold::ViewFold::<V>::new());
         Self {
             name: V::NAME,
             service: V::SERVICE,
@@ -51,7 +56,7 @@ impl Projection {
     #[must_use]
     pub fn tally<T: Tally>() -> Self {
         use eventsourcing::projection::Row;
-        let fold = Box::new(fold::TallyFold::<T>::new());
+        let fold = Arc::new(fold::TallyFold::<T>::new());
         Self {
             name: T::NAME,
             service: T::SERVICE,

@@ -1,65 +1,60 @@
 //! Rebuild: the same fold from offset 0 into a new version beside the live one, caught up, verified,
-//! and switched in one transaction. Killed at any point it leaves the live version as it was; the next
-//! rebuild clears what was left.
+//! and switched in one transaction. Interrupted or killed at any point it leaves the live version as it was, and the
+//! next rebuild goes on where this one stored its rows last.
 //!
 //! Verified means: equal to the live version at the same checkpoint when both were made by one fold;
 //! equal to a plain fold of a sample of keys when the fold has changed.
 
+mod back;
 mod build;
+mod bulk;
 mod compare;
+mod control;
+mod course;
+mod error;
 mod sample;
 mod switch;
 mod versions;
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use eventsourcing::log::Log;
 use eventsourcing::topic::Topic;
 use sqlx::{Connection, PgConnection, PgPool};
-use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 
 use crate::deadline::while_alive;
 use crate::projection::{
     Projection, ProjectionError, active, create_indexes, fingerprint, refuse_replaced, schema,
 };
 use build::Build;
+pub use control::{Status, status};
+use course::Course;
+pub use course::{PartitionProgress, Phase, Progress};
+pub use error::RebuildError;
 
-/// Why a rebuild did not switch. The live version is as before.
-#[derive(Debug, Error)]
-pub enum RebuildError {
-    /// There is nothing to rebuild.
-    #[error("the projection {0} has no live version yet; it is built when `daybook projections` first runs")]
-    NoLiveVersion(&'static str),
-    /// Another rebuild of it is running.
-    #[error("another rebuild of {0} is running")]
-    Running(&'static str),
-    /// The rebuilt rows are not the live ones, though one fold made both.
-    #[error("the rebuilt {projection} differs from the live one, which stays: {}", examples.join("; "))]
-    Differs {
-        /// Which projection.
-        projection: &'static str,
-        /// The first rows that differ.
-        examples: Vec<String>,
-    },
-    /// The rows of the changed fold are not those of the same fold done plainly.
-    #[error("the rebuilt {projection} differs from a plain fold of a sample, the live one stays: {}", examples.join("; "))]
-    SampleDiffers {
-        /// Which projection.
-        projection: &'static str,
-        /// The first rows that differ.
-        examples: Vec<String>,
-    },
-    /// Long reads never let go of the view.
-    #[error("{0} cannot be switched: its view is in use all the time; end the long reads and try again")]
-    InUse(&'static str),
-    /// Reading or writing failed.
-    #[error(transparent)]
-    Projection(#[from] ProjectionError),
+/// What a rebuild may take.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Rows in memory, of all workers together, roughly; more are written to the table and read back when they are needed.
+    pub memory_bytes: usize,
+    /// Partitions read at once.
+    pub workers: usize,
+    /// Records a second, of all workers together.
+    pub events_per_s: Option<NonZeroU64>,
+    /// Ends it early: what is in memory is stored, and the next rebuild goes on from there.
+    pub stop: CancellationToken,
 }
 
-impl From<sqlx::Error> for RebuildError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::Projection(error.into())
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 256 * 1024 * 1024,
+            workers: 2,
+            events_per_s: None,
+            stop: CancellationToken::new(),
+        }
     }
 }
 
@@ -75,86 +70,211 @@ pub enum Verified {
 /// What a rebuild did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rebuilt {
-    /// The version that is live now.
+    /// The version that was built.
     pub version: i32,
     /// Its rows when they were verified.
     pub rows: i64,
-    /// Records read.
+    /// Records read by this run.
     pub records: u64,
     /// How they were verified.
     pub verified: Verified,
 }
 
-/// Rebuilds one projection from the topic that it folds. `progress` gets records done and records to do. Ends with an error when
-/// PostgreSQL is silent for long.
-pub async fn rebuild(
-    pool: &PgPool,
-    log: &Arc<dyn Log>,
-    topic: &Topic,
-    projection: &Projection,
-    progress: impl Fn(u64, u64) + Send + Sync,
-) -> Result<Rebuilt, RebuildError> {
-    while_alive(pool, rebuild_alone(pool, log, topic, projection, progress)).await
+/// What a rebuild would do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The live version.
+    pub live: i32,
+    /// The version of an interrupted rebuild that it would go on with.
+    pub resumes: Option<i32>,
+    /// Whether the live version was made by this very fold, so that all rows can be compared.
+    pub same_fold: bool,
+    /// Where it would begin and end.
+    pub partitions: Vec<PartitionProgress>,
 }
 
-async fn rebuild_alone(
-    pool: &PgPool,
-    log: &Arc<dyn Log>,
-    topic: &Topic,
-    projection: &Projection,
-    progress: impl Fn(u64, u64) + Send + Sync,
-) -> Result<Rebuilt, RebuildError> {
-    // A session of its own: its advisory lock goes with it, however this ends.
-    let mut connection = pool.acquire().await?.detach();
-    let name = projection.name;
-    let locked: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock(hashtextextended($1, 1))")
-        .bind(format!("daybook.rebuild.{name}"))
-        .fetch_one(&mut connection)
-        .await?;
-    if !locked {
-        return Err(RebuildError::Running(name));
-    }
-    refuse_replaced(&mut connection, name, topic).await?;
-    let live = active(&mut connection, name).await?;
-    let live = live.ok_or(RebuildError::NoLiveVersion(name))?;
-    let version = versions::begin(&mut connection, projection).await?;
-    let mut build = Build::new(log, projection, topic.clone(), live, version);
-    build.catch_up(&mut connection, &progress).await?;
-    create_indexes(&mut connection, &schema(name, version), &projection.table).await?;
-    let outcome = finish(pool, &mut connection, &mut build, &progress).await;
-    match &outcome {
-        Ok(_) => versions::retire_old(&mut connection, name).await?,
-        Err(_) => versions::discard_failed(&mut connection, name, version).await,
-    }
-    // The next one may begin when this returns, and not only when the server has noticed that the session is over.
-    sqlx::query("SELECT pg_advisory_unlock_all()")
-        .execute(&mut connection)
-        .await?;
-    connection.close().await?;
-    outcome
+/// What is to come of the version once it is built and verified.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    Switch,
+    Discard,
 }
 
-async fn finish(
-    pool: &PgPool,
+/// The versions of one projection, and what can be done about them.
+pub struct Rebuilder {
+    /// Where they are.
+    pub pool: PgPool,
+    /// What they are folded from.
+    pub log: Arc<dyn Log>,
+    /// The projection's topic.
+    pub topic: Topic,
+    /// Which projection.
+    pub projection: Projection,
+}
+
+impl Rebuilder {
+    /// Builds a new version and makes it the live one. `watch` is told about twice a second how far it is. Ends with an
+    /// error when PostgreSQL is silent for long.
+    pub async fn rebuild(
+        &self,
+        limits: &Limits,
+        watch: impl Fn(&Progress) + Send + Sync,
+    ) -> Result<Rebuilt, RebuildError> {
+        while_alive(&self.pool, self.alone(limits, Goal::Switch, &watch)).await
+    }
+
+    /// Builds a new version, compares it with the live one, and throws it away. The live version goes on meanwhile.
+    pub async fn verify(
+        &self,
+        limits: &Limits,
+        watch: impl Fn(&Progress) + Send + Sync,
+    ) -> Result<Rebuilt, RebuildError> {
+        while_alive(&self.pool, self.alone(limits, Goal::Discard, &watch)).await
+    }
+
+    /// What [`Rebuilder::rebuild`] would do now.
+    pub async fn plan(&self) -> Result<Plan, RebuildError> {
+        let mut connection = self.pool.acquire().await?;
+        let live = self.live(&mut connection).await?;
+        let made = fingerprint(&mut connection, self.projection.name, live).await?;
+        let resumes = versions::resumable(&mut connection, &self.projection, &self.topic).await?;
+        let from = match resumes {
+            Some(version) => build::stored(&mut connection, self, version).await?,
+            None => build::Checkpoints::new(),
+        };
+        let to = build::stored(&mut connection, self, live).await?;
+        let partitions = to.iter().map(|(partition, to)| PartitionProgress {
+            partition: *partition,
+            done: from.get(partition).map_or(0, |from| from.next.0),
+            total: to.next.0,
+        });
+        Ok(Plan {
+            live,
+            resumes,
+            same_fold: made == Some(self.projection.fingerprint()),
+            partitions: partitions.collect(),
+        })
+    }
+
+    async fn live(&self, connection: &mut PgConnection) -> Result<i32, RebuildError> {
+        let name = self.projection.name;
+        let live = active(connection, name).await?;
+        live.ok_or(RebuildError::NoLiveVersion(name))
+    }
+
+    /// Does `work` while no other node may change this projection's versions. The session is its own: the lock goes with it,
+    /// however this ends.
+    async fn locked<T>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, RebuildError>,
+    ) -> Result<T, RebuildError> {
+        let name = self.projection.name;
+        let mut connection = self.pool.acquire().await?.detach();
+        if !control::try_lock(&mut connection, name).await? {
+            connection.close().await?;
+            return Err(RebuildError::Running(name));
+        }
+        let outcome = work(&mut connection).await;
+        let unlocked = control::unlock(connection).await;
+        let done = outcome?;
+        unlocked?;
+        Ok(done)
+    }
+
+    async fn alone(
+        &self,
+        limits: &Limits,
+        goal: Goal,
+        watch: &(impl Fn(&Progress) + Send + Sync),
+    ) -> Result<Rebuilt, RebuildError> {
+        let name = self.projection.name;
+        self.locked(async |connection| {
+            refuse_replaced(&mut *connection, name, &self.topic).await?;
+            let live = self.live(&mut *connection).await?;
+            let made = fingerprint(&mut *connection, name, live).await?;
+            let same_fold = made == Some(self.projection.fingerprint());
+            if goal == Goal::Discard && !same_fold {
+                let (projection, version) = (name, live);
+                return Err(ProjectionError::OtherFold { projection, version }.into());
+            }
+            let version = versions::begin(&mut *connection, &self.projection, &self.topic).await?;
+            control::begin(&mut *connection, name, version, limits.events_per_s).await?;
+            let course = Arc::new(Course::new(name, version, limits));
+            let build = Build {
+                rebuilder: self,
+                live,
+                version,
+                course: Arc::clone(&course),
+            };
+            let outcome = tokio::select! {
+                outcome = make(&mut *connection, &build, limits, goal, same_fold) => outcome,
+                never = control::follow(&self.pool, &course, watch) => match never {},
+            };
+            watch(&course.progress());
+            end(connection, name, version, goal, &outcome).await?;
+            outcome
+        })
+        .await
+    }
+}
+
+/// Everything between the new table and the switch.
+async fn make(
     connection: &mut PgConnection,
-    build: &mut Build<'_>,
-    progress: &(impl Fn(u64, u64) + Send + Sync),
+    build: &Build<'_>,
+    limits: &Limits,
+    goal: Goal,
+    same_fold: bool,
 ) -> Result<Rebuilt, RebuildError> {
-    let projection = build.projection;
-    let made = fingerprint(&mut *connection, projection.name, build.live).await?;
-    let (rows, verified) = if made == Some(projection.fingerprint()) {
-        let rows = compare::with_live(pool, connection, build, progress).await?;
+    let Build {
+        rebuilder, version, ..
+    } = *build;
+    let projection = &rebuilder.projection;
+    if same_fold {
+        compare::refuse_altered(&mut *connection, build).await?;
+    }
+    bulk::run(&mut *connection, build, limits).await?;
+    build.course.enter(Phase::Indexing);
+    create_indexes(
+        &mut *connection,
+        &schema(projection.name, version),
+        &projection.table,
+    )
+    .await?;
+    build.course.enter(Phase::Verifying);
+    let (rows, verified) = if same_fold {
+        let rows = compare::with_live(&rebuilder.pool, &mut *connection, build).await?;
         (rows, Verified::EqualToLive)
     } else {
-        build.catch_up(&mut *connection, progress).await?;
-        let (rows, sampled) = sample::check(connection, build).await?;
+        build.catch_up(&mut *connection).await?;
+        let (rows, sampled) = sample::check(&mut *connection, build).await?;
         (rows, Verified::Sample(sampled))
     };
-    switch::switch(connection, build, progress).await?;
+    if goal == Goal::Switch {
+        build.course.enter(Phase::Switching);
+        switch::switch(connection, build).await?;
+    }
     Ok(Rebuilt {
-        version: build.version,
+        version,
         rows,
-        records: build.records,
+        records: build.course.records(),
         verified,
     })
+}
+
+/// What stays and what goes. A version that only lacks time is kept for the next rebuild to go on with.
+async fn end(
+    connection: &mut PgConnection,
+    name: &'static str,
+    version: i32,
+    goal: Goal,
+    outcome: &Result<Rebuilt, RebuildError>,
+) -> Result<(), RebuildError> {
+    match outcome {
+        Ok(_) if goal == Goal::Switch => versions::retire_old(&mut *connection, name).await?,
+        Ok(_) => versions::discard(&mut *connection, name, version).await?,
+        Err(error) if error.can_go_on() => return Ok(()),
+        Err(_) => versions::discard_failed(&mut *connection, name, version).await,
+    }
+    Ok(control::end(connection, name).await?)
 }

@@ -6,8 +6,8 @@ mod sections;
 
 pub use layers::{ConfigError, Effective, Overrides, Source, load};
 pub use sections::{
-    Http, Kafka, Listen, LogKind, Owner, Postgres, Process, Projections, Queries, Shutdown, Telemetry,
-    TextFormat, Topics, reachable,
+    Http, Kafka, Listen, LogKind, Owner, Postgres, Process, Projections, Queries, Rebuild, Shutdown,
+    Telemetry, TextFormat, Topics, reachable,
 };
 
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,8 @@ pub struct Config {
     pub queries: Queries,
     /// The projections.
     pub projections: Projections,
+    /// `rebuild`.
+    pub rebuild: Rebuild,
     /// The processes.
     pub process: Process,
     /// Stopping.
@@ -64,6 +66,7 @@ impl Default for Config {
             http: Http::default(),
             queries: Queries::default(),
             projections: Projections::default(),
+            rebuild: Rebuild::default(),
             process: Process::default(),
             shutdown: Shutdown::default(),
             telemetry: Telemetry::default(),

@@ -7,6 +7,7 @@ pub mod import;
 pub mod maintenance;
 pub mod parts;
 pub mod read_log;
+pub mod rebuild;
 pub mod repartition;
 pub mod roles;
 pub mod supervisor;

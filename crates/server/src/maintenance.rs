@@ -1,18 +1,8 @@
-//! The commands of those who run a Daybook: topics, rebuilds, parked events.
+//! The commands of those who run a Daybook: topics, parked events.
 
-use std::io::IsTerminal;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
-
-use anyhow::{anyhow, bail};
-use eventsourcing_postgres::projection::Projection;
-use eventsourcing_postgres::rebuild::{self, Verified};
-use indicatif::{ProgressBar, ProgressStyle};
+use anyhow::bail;
 
 use crate::parts::{Parts, generation, home};
-
-const BAR: &str = "{spinner} {msg} {wide_bar} {human_pos}/{human_len} records · {per_sec} · {eta} left";
-const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// `daybook topics create`.
 pub async fn create_topics(parts: &Parts) -> anyhow::Result<()> {
@@ -49,92 +39,6 @@ pub async fn doctor(parts: &Parts) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// `daybook rebuild NAME` or, without a name, all of them.
-pub async fn rebuild(parts: &Parts, name: Option<&str>) -> anyhow::Result<()> {
-    let all = projections::all();
-    let names: Vec<_> = all.iter().map(Projection::name).collect();
-    if let Some(name) = name
-        && !names.contains(&name)
-    {
-        bail!("there is no projection {name:?}; there are {}", names.join(", "));
-    }
-    generation::check(parts).await?;
-    for projection in all
-        .iter()
-        .filter(|projection| name.is_none_or(|name| name == projection.name()))
-    {
-        let progress = RebuildProgress::new(projection.name());
-        let topic = parts.topic(projection.service());
-        let rebuilt = rebuild::rebuild(&parts.pool, &parts.log, &topic, projection, |done, total| {
-            progress.at(done, total);
-        })
-        .await;
-        progress.finish();
-        let rebuilt = rebuilt.map_err(|error| anyhow!("{}: {error}", projection.name()))?;
-        let verified = match rebuilt.verified {
-            Verified::EqualToLive => format!("{} rows equal to the ones before", rebuilt.rows),
-            Verified::Sample(sampled) => {
-                format!(
-                    "{} rows of a changed fold, {sampled} of them checked one by one",
-                    rebuilt.rows
-                )
-            }
-        };
-        println!(
-            "{}: version {} is live, {verified}, {} records read",
-            projection.name(),
-            rebuilt.version,
-            rebuilt.records
-        );
-    }
-    Ok(())
-}
-
-/// A bar on a terminal, plain lines elsewhere.
-enum RebuildProgress {
-    Bar(ProgressBar),
-    Lines {
-        name: &'static str,
-        told: Mutex<Instant>,
-    },
-}
-
-impl RebuildProgress {
-    fn new(name: &'static str) -> Self {
-        if !std::io::stderr().is_terminal() {
-            return Self::Lines {
-                name,
-                told: Mutex::new(Instant::now()),
-            };
-        }
-        let bar = ProgressBar::new(0).with_message(name);
-        bar.set_style(ProgressStyle::with_template(BAR).expect("the template is well formed"));
-        Self::Bar(bar)
-    }
-
-    fn at(&self, done: u64, total: u64) {
-        match self {
-            Self::Bar(bar) => {
-                bar.set_length(total);
-                bar.set_position(done);
-            }
-            Self::Lines { name, told } => {
-                let mut told = told.lock().expect("no holder of this lock panics");
-                if told.elapsed() >= LINE_INTERVAL {
-                    *told = Instant::now();
-                    eprintln!("{name}: {done}/{total} records");
-                }
-            }
-        }
-    }
-
-    fn finish(&self) {
-        if let Self::Bar(bar) = self {
-            bar.finish_and_clear();
-        }
-    }
 }
 
 /// `daybook parked list`.

@@ -173,7 +173,8 @@ async fn parked_keys(
         .collect())
 }
 
-async fn park(
+/// Sets aside what could not be applied.
+pub(crate) async fn park(
     connection: &mut PgConnection,
     projection: &str,
     version: i32,

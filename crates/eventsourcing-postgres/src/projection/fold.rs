@@ -1,5 +1,6 @@
 //! The two kinds of fold over a batch: load what is touched, fold in memory, write it in one statement.
 
+mod storable;
 mod tally;
 mod view;
 
@@ -23,20 +24,75 @@ pub(crate) struct Parked {
     pub(crate) error: String,
 }
 
-/// Applies accepted events to the tables in `schema`.
+impl Parked {
+    fn of(event: &Event, error: String) -> Self {
+        let stored = event.stored.clone();
+        Self { stored, error }
+    }
+}
+
+/// What a projection folds with, its types erased.
 #[async_trait]
 pub(crate) trait Fold: Send + Sync {
-    /// Returns what could not be applied. `parked` are the keys that are parked already.
+    /// Rows in memory. `fresh` when the table is known to hold none of those they will be asked for.
+    fn rows(&self, fresh: bool) -> Box<dyn Rows>;
+
+    /// Whether two writers add to one row: they must take turns, or they wait for each other.
+    fn adds(&self) -> bool;
+
+    /// The same fold, plainly.
+    fn reference(&self) -> Box<dyn Reference>;
+
+    /// Applies accepted events to the table in `schema` and returns what could not be applied. `parked` are the keys
+    /// that are parked already.
     async fn apply(
         &self,
         connection: &mut PgConnection,
         schema: &str,
         events: &[Event],
-        parked: HashSet<Key>,
-    ) -> Result<Vec<Parked>, ProjectionError>;
+        mut parked: HashSet<Key>,
+    ) -> Result<Vec<Parked>, ProjectionError> {
+        let mut rows = self.rows(false);
+        rows.load(&mut *connection, schema, events).await?;
+        let refused = rows.fold(events, &mut parked);
+        rows.write(connection, schema, Writing::Statement).await?;
+        Ok(refused)
+    }
+}
 
-    /// The same fold, plainly.
-    fn reference(&self) -> Box<dyn Reference>;
+/// Rows between the table and the fold: few for a moment when they are live, as many as memory holds in a rebuild.
+#[async_trait]
+pub(crate) trait Rows: Send {
+    /// Loads the rows that these events touch and that are not here yet.
+    async fn load(
+        &mut self,
+        connection: &mut PgConnection,
+        schema: &str,
+        events: &[Event],
+    ) -> Result<(), ProjectionError>;
+
+    /// Folds. Returns what could not be applied, whose keys are `parked` then.
+    fn fold(&mut self, events: &[Event], parked: &mut HashSet<Key>) -> Vec<Parked>;
+
+    /// What they take, roughly.
+    fn bytes(&self) -> usize;
+
+    /// Writes what has changed.
+    async fn write(
+        self: Box<Self>,
+        connection: &mut PgConnection,
+        schema: &str,
+        writing: Writing,
+    ) -> Result<(), ProjectionError>;
+}
+
+/// How rows that are new to the table get there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Writing {
+    /// With all others, in one statement.
+    Statement,
+    /// Streamed by `COPY`.
+    Copy,
 }
 
 /// The fold of a sample of keys, one event at a time and all in memory: what a rebuild by a changed

@@ -44,14 +44,15 @@ pub(crate) async fn create_table(
     connection.execute(AssertSqlSafe(sql)).await.map(|_| ())
 }
 
-/// Builds the secondary indexes, after the rows are there.
+/// Builds the secondary indexes that are missing, after the rows are there.
 pub(crate) async fn create_indexes(
     connection: &mut PgConnection,
     schema: &str,
     table: &Table,
 ) -> Result<(), sqlx::Error> {
-    for index in table.indexes {
-        let sql = format!("CREATE INDEX ON {schema}.{} {index}", table.name);
+    for (number, index) in table.indexes.iter().enumerate() {
+        let name = table.name;
+        let sql = format!("CREATE INDEX IF NOT EXISTS {name}_index_{number} ON {schema}.{name} {index}");
         connection.execute(AssertSqlSafe(sql)).await?;
     }
     Ok(())
@@ -80,7 +81,7 @@ pub(crate) async fn point_view(
 }
 
 /// Name and type of the columns of a table or view, in order; none when it is not there.
-async fn shape(
+pub(crate) async fn shape(
     connection: &mut PgConnection,
     schema: &str,
     name: &str,

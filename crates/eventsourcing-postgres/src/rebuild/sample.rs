@@ -7,7 +7,7 @@ use eventsourcing::readers::Scan;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
-use super::build::{BATCH_RECORDS_MAX, Build, missing};
+use super::build::{BATCH_RECORDS_MAX, Build, missing, stored, up_to};
 use super::{RebuildError, versions};
 use crate::projection::{ProjectionError, schema};
 
@@ -21,12 +21,15 @@ pub(super) async fn check(
     connection: &mut PgConnection,
     build: &Build<'_>,
 ) -> Result<(i64, u64), RebuildError> {
-    let projection = build.projection.name;
+    let Build {
+        rebuilder, version, ..
+    } = *build;
+    let projection = rebuilder.projection.name;
     let differs = |examples| RebuildError::SampleDiffers { projection, examples };
-    let rebuilt = schema(projection, build.version);
-    let targets = build.checkpoints(&mut *connection, build.version).await?;
+    let rebuilt = schema(projection, version);
+    let targets = stored(&mut *connection, rebuilder, version).await?;
     let parked = parked(&mut *connection, build).await?;
-    let mut reference = build.projection.fold.reference();
+    let mut reference = rebuilder.projection.fold.reference();
     let start = |partition: &u32| (*partition, Checkpoint::default());
     let mut scan = Scan::of(targets.keys().map(start).collect());
     let mut reader = build.reader(&scan).await?;
@@ -35,11 +38,7 @@ pub(super) async fn check(
             .next(BATCH_RECORDS_MAX)
             .await
             .map_err(ProjectionError::from)?;
-        records.retain(|stored| {
-            targets
-                .get(&stored.at.partition)
-                .is_some_and(|target| stored.offset < target.next)
-        });
+        up_to(&targets, &mut records);
         let scanned = scan.judge(records);
         for event in &scanned.events {
             let place = (
@@ -55,7 +54,7 @@ pub(super) async fn check(
         }
         scan.moved(&scanned.moves);
     }
-    let table = &build.projection.table;
+    let table = &rebuilder.projection.table;
     let name = table.name;
     let create = format!("CREATE TEMPORARY TABLE {name} (LIKE {rebuilt}.{name} INCLUDING ALL)");
     connection.execute(AssertSqlSafe(create)).await?;
@@ -96,7 +95,7 @@ async fn parked(
     let parked: Vec<(i32, i64)> = sqlx::query_as(
         r#"SELECT partition, "offset" FROM daybook.parked_events WHERE projection = $1 AND version = $2"#,
     )
-    .bind(build.projection.name)
+    .bind(build.rebuilder.projection.name)
     .bind(build.version)
     .fetch_all(connection)
     .await?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sqlx::{Connection, Executor, PgConnection};
 
-use super::RebuildError;
-use super::build::Build;
+use super::build::{self, Build};
+use super::{RebuildError, Rebuilder};
 use crate::deadline::is_lock;
 use crate::projection::{ProjectionError, point_view, schema};
 
@@ -20,32 +20,29 @@ const TRIES_MAX: u32 = 90;
 const HOLD_MAX: Duration = Duration::from_secs(2);
 
 /// Makes the new version the live one, at the live one's very checkpoint.
-pub(super) async fn switch(
-    connection: &mut PgConnection,
-    build: &mut Build<'_>,
-    progress: &(impl Fn(u64, u64) + Send + Sync),
-) -> Result<(), RebuildError> {
+pub(super) async fn switch(connection: &mut PgConnection, build: &Build<'_>) -> Result<(), RebuildError> {
+    let name = build.rebuilder.projection.name;
     for _ in 0..TRIES_MAX {
         // All but what comes in the next moment, without any lock.
-        build.catch_up(&mut *connection, progress).await?;
+        build.catch_up(&mut *connection).await?;
         match tokio::time::timeout(HOLD_MAX, attempt(&mut *connection, build)).await {
             Ok(Err(RebuildError::Projection(ProjectionError::Database(error)))) if is_lock(&error) => {
-                tracing::info!(projection = build.projection.name, %error, "the switch waits for readers");
+                tracing::info!(projection = name, %error, "the switch waits for readers");
             }
             Ok(outcome) => return outcome,
             // Rolled back by being dropped.
-            Err(_) => tracing::info!(
-                projection = build.projection.name,
-                "the switch took too long; again"
-            ),
+            Err(_) => tracing::info!(projection = name, "the switch took too long; again"),
         }
         tokio::time::sleep(RETRY_PAUSE).await;
     }
-    Err(RebuildError::InUse(build.projection.name))
+    Err(RebuildError::InUse(name))
 }
 
-async fn attempt(connection: &mut PgConnection, build: &mut Build<'_>) -> Result<(), RebuildError> {
-    let name = build.projection.name;
+async fn attempt(connection: &mut PgConnection, build: &Build<'_>) -> Result<(), RebuildError> {
+    let Rebuilder {
+        projection, topic, ..
+    } = build.rebuilder;
+    let name = projection.name;
     let mut transaction = connection.begin().await?;
     transaction.execute(LOCK_TIMEOUT).await?;
     // The live projector takes this row FOR SHARE in each of its transactions.
@@ -53,8 +50,8 @@ async fn attempt(connection: &mut PgConnection, build: &mut Build<'_>) -> Result
         .bind(name)
         .execute(&mut *transaction)
         .await?;
-    let targets = build.checkpoints(&mut transaction, build.live).await?;
-    build.fold_to(&mut transaction, &targets, &|_, _| ()).await?;
+    let targets = build::stored(&mut transaction, build.rebuilder, build.live).await?;
+    build.fold_to(&mut transaction, &targets).await?;
     // What was shown of older generations is shown still.
     sqlx::query(
         r#"INSERT INTO daybook.checkpoints (projection, version, topic, partition, "offset", epoch, owner)
@@ -64,7 +61,7 @@ async fn attempt(connection: &mut PgConnection, build: &mut Build<'_>) -> Result
     .bind(name)
     .bind(build.live)
     .bind(build.version)
-    .bind(build.topic.as_str())
+    .bind(topic.as_str())
     .execute(&mut *transaction)
     .await?;
     for (version, status) in [(build.live, "retired"), (build.version, "active")] {
@@ -75,13 +72,16 @@ async fn attempt(connection: &mut PgConnection, build: &mut Build<'_>) -> Result
             .execute(&mut *transaction)
             .await?;
     }
-    // Last: from here on readers wait.
-    point_view(
-        &mut transaction,
-        &schema(name, build.version),
-        &build.projection.table,
+    sqlx::query(
+        "INSERT INTO daybook.projection_retirements (name, version) VALUES ($1, $2)
+         ON CONFLICT (name, version) DO UPDATE SET retired_at = now()",
     )
+    .bind(name)
+    .bind(build.live)
+    .execute(&mut *transaction)
     .await?;
+    // Last: from here on readers wait.
+    point_view(&mut transaction, &schema(name, build.version), &projection.table).await?;
     sqlx::query("SELECT pg_notify('daybook_checkpoints', $1)")
         .bind(name)
         .execute(&mut *transaction)

@@ -20,7 +20,7 @@ use eventsourcing::topic::Topic;
 use eventsourcing_postgres::log::{Config as LogConfig, PostgresLog};
 use eventsourcing_postgres::migrate::migrate;
 use eventsourcing_postgres::projection::{Config, PostgresReadModel, Projection};
-use eventsourcing_postgres::rebuild::{RebuildError, Rebuilt, rebuild};
+use eventsourcing_postgres::rebuild::{Limits, RebuildError, Rebuilder, Rebuilt};
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use tokio::task::JoinHandle;
@@ -225,7 +225,17 @@ impl Shop {
     }
 
     pub(crate) async fn rebuild_of(&self, projection: &Projection) -> Result<Rebuilt, RebuildError> {
-        rebuild(&self.pool, &self.log, &self.topic, projection, |_, _| ()).await
+        let rebuilder = self.rebuilder(projection);
+        rebuilder.rebuild(&Limits::default(), |_| ()).await
+    }
+
+    pub(crate) fn rebuilder(&self, projection: &Projection) -> Rebuilder {
+        Rebuilder {
+            pool: self.pool.clone(),
+            log: Arc::clone(&self.log),
+            topic: self.topic.clone(),
+            projection: projection.clone(),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use eventsourcing_postgres::rebuild::{RebuildError, Verified};
 use crate::shop::{AccountRow, Balances, Shop, row};
 
 /// Balances in half pennies: the same events, other rows.
-struct Doubled;
+pub(crate) struct Doubled;
 
 impl View for Doubled {
     const NAME: &'static str = "balances";

@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 
-use super::{Cli, Command, How, Import, LogCommand, ParkedCommand, TopicsCommand};
+use super::{Cli, Command, How, Import, LogCommand, ParkedCommand, Rebuild, RebuildCommand, TopicsCommand};
 use crate::config::{self, Config, Effective};
 use crate::copy::{self, Goal};
 use crate::import::{self, Ended, INTERRUPTED_EXIT_CODE, Options};
 use crate::maintenance;
 use crate::parts::Parts;
 use crate::read_log::{self, Selection};
-use crate::repartition::{self, Wanted};
+use crate::rebuild::{self, Order, Wanted};
+use crate::repartition;
 use crate::{roles, telemetry, up};
 
 /// Does what was asked.
@@ -65,18 +66,22 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             return with_parts(source, async |parts| copy::run(parts, goal).await).await;
         }
         Command::Log(LogCommand::Repartition { partitions, dry_run }) => {
-            let wanted = Wanted { partitions, dry_run };
+            let wanted = repartition::Wanted { partitions, dry_run };
             return with_parts(config, async |parts| repartition::run(parts, wanted).await).await;
         }
         Command::Topics(TopicsCommand::Create) => with_parts(config, maintenance::create_topics).await?,
         Command::Topics(TopicsCommand::Doctor) | Command::Doctor => {
             with_parts(config, maintenance::doctor).await?;
         }
-        Command::Rebuild { name, all: _ } => {
-            with_parts(config, async |parts| {
-                maintenance::rebuild(parts, name.as_deref()).await
-            })
-            .await?;
+        Command::Rebuild(asked) => return run_rebuild(config, asked).await,
+        Command::Verify { which, json } => {
+            let wanted = Wanted {
+                names: which.names,
+                dry_run: false,
+                json,
+                events_per_s: None,
+            };
+            return with_parts(config, async |parts| rebuild::verify(parts, &wanted).await).await;
         }
         Command::Parked(ParkedCommand::List) => with_parts(config, maintenance::parked).await?,
         Command::Config => {
@@ -85,6 +90,47 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             }
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_rebuild(config: Config, asked: Rebuild) -> anyhow::Result<ExitCode> {
+    let Rebuild {
+        which,
+        dry_run,
+        json,
+        throttle,
+        command,
+    } = asked;
+    let (name, order) = match command {
+        None => {
+            let wanted = Wanted {
+                names: which.names,
+                dry_run,
+                json,
+                events_per_s: throttle,
+            };
+            return with_parts(config, async |parts| rebuild::rebuild(parts, &wanted).await).await;
+        }
+        Some(RebuildCommand::Status { json }) => {
+            with_parts(config, async |parts| rebuild::status(parts, json).await).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(RebuildCommand::Pause { name }) => (name, Order::Pause),
+        Some(RebuildCommand::Resume { name }) => (name, Order::Resume),
+        Some(RebuildCommand::Throttle { name, pace }) => {
+            let pace = match pace.as_str() {
+                "off" => None,
+                pace => Some(pace.parse().with_context(|| {
+                    format!("{pace:?} is neither a number of records a second nor `off`")
+                })?),
+            };
+            (name, Order::Throttle(pace))
+        }
+        Some(RebuildCommand::Cancel { name }) => (name, Order::Cancel),
+        Some(RebuildCommand::Rollback { name }) => (name, Order::Rollback),
+        Some(RebuildCommand::Drop { name }) => (name, Order::Drop),
+    };
+    with_parts(config, async |parts| rebuild::give(parts, &name, order).await).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -174,6 +174,16 @@ section!(
 );
 
 section!(
+    /// `rebuild`.
+    Rebuild {
+        /// Rows held in memory, of all workers together; beyond it they are written out and read back when needed.
+        memory_bytes: usize = 268_435_456,
+        /// Partitions read at once.
+        workers: usize = 2,
+    }
+);
+
+section!(
     /// `process`.
     Process {
         /// Events worked on at once, of different keys.

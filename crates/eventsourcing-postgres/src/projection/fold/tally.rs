@@ -9,7 +9,7 @@ use eventsourcing::readers::{Event, Key};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::{BEHIND, Fold, Parked, Reference, Sample, decoded, write};
+use super::{BEHIND, Fold, Parked, Reference, Rows, Sample, Writing, decoded, write};
 use crate::projection::{ProjectionError, table};
 
 pub(in crate::projection) struct TallyFold<T>(PhantomData<fn() -> T>);
@@ -46,46 +46,67 @@ fn rows<'a, C: Counter>(sums: impl Iterator<Item = &'a C>) -> Result<Vec<Value>,
         })
 }
 
-#[async_trait]
 impl<T: Tally> Fold for TallyFold<T> {
-    async fn apply(
-        &self,
-        connection: &mut PgConnection,
-        schema: &str,
-        events: &[Event],
-        mut parked_keys: HashSet<Key>,
-    ) -> Result<Vec<Parked>, ProjectionError> {
-        let mut sums: BTreeMap<<T::Counter as Counter>::Key, Vec<T::Counter>> = BTreeMap::new();
-        let mut parked = Vec::new();
+    fn rows(&self, _fresh: bool) -> Box<dyn Rows> {
+        Box::new(Sums::<T>(BTreeMap::new()))
+    }
+
+    fn adds(&self) -> bool {
+        true
+    }
+
+    fn reference(&self) -> Box<dyn Reference> {
+        Box::new(TallyReference::<T>(Sample(BTreeMap::new())))
+    }
+}
+
+/// What is to be added to the table. Nothing of it need be loaded.
+struct Sums<T: Tally>(BTreeMap<<T::Counter as Counter>::Key, Vec<T::Counter>>);
+
+/// Roughly, with its key and its place in the map.
+const SUM_BYTES: usize = 512;
+
+#[async_trait]
+impl<T: Tally> Rows for Sums<T> {
+    async fn load(&mut self, _: &mut PgConnection, _: &str, _: &[Event]) -> Result<(), ProjectionError> {
+        Ok(())
+    }
+
+    fn fold(&mut self, events: &[Event], parked: &mut HashSet<Key>) -> Vec<Parked> {
+        let mut refused = Vec::new();
         for event in events {
             let place = event.key();
-            let park = |error| Parked {
-                stored: event.stored.clone(),
-                error,
-            };
-            if parked_keys.contains(&place) {
-                parked.push(park(BEHIND.to_owned()));
+            if parked.contains(&place) {
+                refused.push(Parked::of(event, BEHIND.to_owned()));
                 continue;
             }
             match count::<T>(event) {
                 Ok(counted) => {
                     for counter in counted {
-                        add(sums.entry(counter.key()).or_default(), counter);
+                        add(self.0.entry(counter.key()).or_default(), counter);
                     }
                 }
                 Err(error) => {
-                    parked_keys.insert(place);
-                    parked.push(park(error));
+                    parked.insert(place);
+                    refused.push(Parked::of(event, error));
                 }
             }
         }
-        let sql = table::add(schema, &T::Counter::TABLE, T::Counter::ADDED);
-        write(connection, sql, rows(sums.values().flatten())?).await?;
-        Ok(parked)
+        refused
     }
 
-    fn reference(&self) -> Box<dyn Reference> {
-        Box::new(TallyReference::<T>(Sample(BTreeMap::new())))
+    fn bytes(&self) -> usize {
+        self.0.len() * SUM_BYTES
+    }
+
+    async fn write(
+        self: Box<Self>,
+        connection: &mut PgConnection,
+        schema: &str,
+        _: Writing,
+    ) -> Result<(), ProjectionError> {
+        let sql = table::add(schema, &T::Counter::TABLE, T::Counter::ADDED);
+        write(connection, sql, rows(self.0.values().flatten())?).await
     }
 }
 

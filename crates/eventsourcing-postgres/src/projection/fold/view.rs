@@ -9,7 +9,9 @@ use eventsourcing::readers::{Event, Key};
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
 
-use super::{BEHIND, Fold, Parked, Reference, Sample, decoded, write};
+use super::storable::storable;
+use super::{BEHIND, Fold, Parked, Reference, Rows, Sample, Writing, decoded, write};
+use crate::projection::copy_in::copy_in;
 use crate::projection::{ProjectionError, table};
 
 pub(in crate::projection) struct ViewFold<V>(PhantomData<fn() -> V>);
@@ -22,7 +24,7 @@ impl<V: View> ViewFold<V> {
     async fn load(
         connection: &mut PgConnection,
         schema: &str,
-        keys: Vec<String>,
+        keys: &[String],
     ) -> Result<HashMap<String, V::Row>, ProjectionError> {
         let sql = table::load(schema, &V::Row::TABLE);
         let rows: Vec<(String, Value)> = sqlx::query_as(AssertSqlSafe(sql))
@@ -42,104 +44,171 @@ fn row_error<R: Row>(source: serde_json::Error) -> ProjectionError {
     ProjectionError::Row { table, source }
 }
 
-/// The row after the event, with what the table gets where that is known already; `None` when nothing changes.
-type After<R> = Option<Option<(R, Option<Value>)>>;
-
-fn fold<V: View>(row: Option<&V::Row>, event: &Event) -> Result<After<V::Row>, String> {
+fn fold<V: View>(row: Option<&V::Row>, event: &Event) -> Result<Change<V::Row>, String> {
     let event = decoded::<V::Event>(event)?;
-    match V::fold(row, &event).map_err(|error| error.to_string())? {
-        Change::Keep => Ok(None),
-        Change::Delete => Ok(Some(None)),
-        Change::Put(row) => {
-            let written = match V::WRITTEN {
-                Written::AfterEachEvent => Some(storable(&row)?),
-                Written::AfterTheBatch => None,
-            };
-            Ok(Some(Some((row, written))))
-        }
-    }
+    V::fold(row, &event).map_err(|error| error.to_string())
 }
 
-/// What the table gets. Judged at each event, not at the last one of a batch: where a batch ends is chance.
-fn storable<R: Row>(row: &R) -> Result<Value, String> {
-    let written = serde_json::to_value(row).map_err(|error| error.to_string())?;
-    if has_nul(&written) {
-        return Err("the row holds a NUL character, which PostgreSQL cannot store".to_owned());
-    }
-    Ok(written)
+/// A change whose row can be stored; looked at before the next event of the row or, where the view wants that, not at all.
+/// With it comes what the row takes in memory, roughly.
+fn checked<V: View>(
+    row: Option<&V::Row>,
+    event: &Event,
+    text: &mut Vec<u8>,
+) -> Result<(Change<V::Row>, usize), String> {
+    let change = fold::<V>(row, event)?;
+    let bytes = match (&change, V::WRITTEN) {
+        (Change::Put(row), Written::AfterEachEvent) => storable(row, text)?,
+        // A row that grows with its aggregate.
+        (Change::Put(_), Written::AfterTheBatch) => ROW_BYTES + event.stored.record.value.len(),
+        (Change::Delete | Change::Keep, _) => 0,
+    };
+    Ok((change, bytes))
 }
 
-fn has_nul(value: &Value) -> bool {
-    match value {
-        Value::String(text) => text.contains('\0'),
-        Value::Array(values) => values.iter().any(has_nul),
-        Value::Object(fields) => fields
-            .iter()
-            .any(|(name, value)| name.contains('\0') || has_nul(value)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
-}
-
-#[async_trait]
 impl<V: View> Fold for ViewFold<V> {
-    async fn apply(
-        &self,
-        connection: &mut PgConnection,
-        schema: &str,
-        events: &[Event],
-        mut parked_keys: HashSet<Key>,
-    ) -> Result<Vec<Parked>, ProjectionError> {
-        let keys: HashSet<String> = events.iter().map(|event| event.key().1).collect();
-        let mut rows = Self::load(&mut *connection, schema, keys.into_iter().collect()).await?;
-        let mut touched: HashMap<String, Option<Value>> = HashMap::new();
-        let mut parked = Vec::new();
-        for event in events {
-            let place = event.key();
-            let park = |error| Parked {
-                stored: event.stored.clone(),
-                error,
-            };
-            if parked_keys.contains(&place) {
-                parked.push(park(BEHIND.to_owned()));
-                continue;
-            }
-            match fold::<V>(rows.get(&place.1), event) {
-                Ok(None) => {}
-                Ok(Some(Some((row, written)))) => {
-                    rows.insert(place.1.clone(), row);
-                    touched.insert(place.1, written);
-                }
-                Ok(Some(None)) => {
-                    rows.remove(&place.1);
-                    touched.insert(place.1, None);
-                }
-                Err(error) => {
-                    parked_keys.insert(place);
-                    parked.push(park(error));
-                }
-            }
-        }
-        let (mut puts, mut deletes) = (Vec::new(), Vec::new());
-        for (key, written) in touched {
-            match (written, rows.get(&key)) {
-                (Some(written), _) => puts.push(written),
-                (None, Some(row)) => puts.push(serde_json::to_value(row).map_err(row_error::<V::Row>)?),
-                (None, None) => deletes.push(key),
-            }
-        }
-        write(&mut *connection, table::upsert(schema, &V::Row::TABLE), puts).await?;
-        if !deletes.is_empty() {
-            let sql = table::delete(schema, &V::Row::TABLE);
-            sqlx::query(AssertSqlSafe(sql))
-                .bind(deletes)
-                .execute(connection)
-                .await?;
-        }
-        Ok(parked)
+    fn rows(&self, fresh: bool) -> Box<dyn Rows> {
+        Box::new(ViewRows::<V> {
+            slots: HashMap::new(),
+            fresh,
+            bytes: 0,
+            text: Vec::new(),
+        })
+    }
+
+    fn adds(&self) -> bool {
+        false
     }
 
     fn reference(&self) -> Box<dyn Reference> {
         Box::new(ViewReference::<V>(Sample(BTreeMap::new())))
+    }
+}
+
+/// What a row takes beside its text: key, place in the map, allocations.
+const ROW_BYTES: usize = 256;
+/// Rows in one statement.
+const STATEMENT_ROWS_MAX: usize = 5_000;
+
+/// A row that has been loaded or folded.
+struct Slot<R> {
+    row: Option<R>,
+    /// Whether the table has one.
+    stored: bool,
+    touched: bool,
+}
+
+struct ViewRows<V: View> {
+    slots: HashMap<String, Slot<V::Row>>,
+    fresh: bool,
+    bytes: usize,
+    /// Lent to each row in turn.
+    text: Vec<u8>,
+}
+
+#[async_trait]
+impl<V: View> Rows for ViewRows<V> {
+    async fn load(
+        &mut self,
+        connection: &mut PgConnection,
+        schema: &str,
+        events: &[Event],
+    ) -> Result<(), ProjectionError> {
+        if self.fresh {
+            return Ok(());
+        }
+        let keys: HashSet<String> = events.iter().map(|event| event.key().1).collect();
+        let keys: Vec<String> = keys
+            .into_iter()
+            .filter(|key| !self.slots.contains_key(key))
+            .collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let mut rows = ViewFold::<V>::load(connection, schema, &keys).await?;
+        for key in keys {
+            let row = rows.remove(&key);
+            let stored = row.is_some();
+            self.bytes += ROW_BYTES;
+            self.slots.insert(
+                key,
+                Slot {
+                    row,
+                    stored,
+                    touched: false,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    fn fold(&mut self, events: &[Event], parked: &mut HashSet<Key>) -> Vec<Parked> {
+        let mut refused = Vec::new();
+        for event in events {
+            let place = event.key();
+            if parked.contains(&place) {
+                refused.push(Parked::of(event, BEHIND.to_owned()));
+                continue;
+            }
+            let row = self.slots.get(&place.1).and_then(|slot| slot.row.as_ref());
+            let row = match checked::<V>(row, event, &mut self.text) {
+                Ok((Change::Keep, _)) => continue,
+                Ok((Change::Delete, _)) => None,
+                Ok((Change::Put(row), bytes)) => {
+                    self.bytes += bytes;
+                    Some(row)
+                }
+                Err(error) => {
+                    parked.insert(place);
+                    refused.push(Parked::of(event, error));
+                    continue;
+                }
+            };
+            let slot = self.slots.entry(place.1).or_insert(Slot {
+                row: None,
+                stored: false,
+                touched: true,
+            });
+            slot.row = row;
+            slot.touched = true;
+        }
+        refused
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    async fn write(
+        self: Box<Self>,
+        connection: &mut PgConnection,
+        schema: &str,
+        writing: Writing,
+    ) -> Result<(), ProjectionError> {
+        let (mut new, mut changed, mut deleted) = (Vec::new(), Vec::new(), Vec::new());
+        for (key, Slot { row, stored, touched }) in self.slots {
+            match row {
+                _ if !touched => {}
+                Some(row) if writing == Writing::Copy && !stored => new.push(row),
+                Some(row) => changed.push(row),
+                None if stored => deleted.push(key),
+                None => {}
+            }
+        }
+        copy_in(&mut *connection, schema, &V::Row::TABLE, new).await?;
+        for rows in changed.chunks(STATEMENT_ROWS_MAX) {
+            let rows = rows.iter().map(serde_json::to_value).collect::<Result<_, _>>();
+            let sql = table::upsert(schema, &V::Row::TABLE);
+            write(&mut *connection, sql, rows.map_err(row_error::<V::Row>)?).await?;
+        }
+        if !deleted.is_empty() {
+            let sql = table::delete(schema, &V::Row::TABLE);
+            sqlx::query(AssertSqlSafe(sql))
+                .bind(deleted)
+                .execute(connection)
+                .await?;
+        }
+        Ok(())
     }
 }
 
@@ -148,10 +217,13 @@ struct ViewReference<V: View>(Sample<Option<V::Row>>);
 #[async_trait]
 impl<V: View> Reference for ViewReference<V> {
     fn apply(&mut self, event: &Event) -> Result<(), String> {
-        if let Some(row) = self.0.get(&event.key().1)
-            && let Some(after) = fold::<V>(row.as_ref(), event)?
-        {
-            *row = after.map(|(row, _)| row);
+        let Some(row) = self.0.get(&event.key().1) else {
+            return Ok(());
+        };
+        match checked::<V>(row.as_ref(), event, &mut Vec::new())?.0 {
+            Change::Keep => {}
+            Change::Delete => *row = None,
+            Change::Put(after) => *row = Some(after),
         }
         Ok(())
     }

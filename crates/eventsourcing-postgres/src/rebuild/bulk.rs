@@ -1,0 +1,279 @@
+//! The bulk of a rebuild: partitions side by side, rows in memory until it is used up or the target is reached, then
+//! written with the checkpoint in one transaction. What was stored is never folded again, whatever dies.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use eventsourcing::checkpoint::Checkpoint;
+use eventsourcing::log::Log;
+use eventsourcing::readers::{Key, Move, Scan};
+use eventsourcing::topic::Topic;
+use sqlx::{Connection, PgConnection, PgPool};
+use tokio::task::JoinSet;
+
+use super::build::{self, Build, Checkpoints, bytes, missing, up_to};
+use super::course::Course;
+use super::{Limits, RebuildError, Rebuilder};
+use crate::projection::{Projection, ProjectionError, Rows, Writing, advance, park, schema, transact};
+
+/// Fewer than these are left to the batches of the catch-up.
+const RECORDS_MIN: u64 = 20_000;
+
+/// Folds until the live version is near.
+pub(super) async fn run(
+    connection: &mut PgConnection,
+    build: &Build<'_>,
+    limits: &Limits,
+) -> Result<(), RebuildError> {
+    let Rebuilder {
+        pool,
+        log,
+        topic,
+        projection,
+    } = build.rebuilder;
+    let mut first = true;
+    loop {
+        let targets = build::stored(&mut *connection, build.rebuilder, build.live).await?;
+        let here = build::stored(&mut *connection, build.rebuilder, build.version).await?;
+        build.course.aims(&here, &targets);
+        let left = missing(&here, &targets);
+        if left == 0 || (left < RECORDS_MIN && !first) {
+            return Ok(());
+        }
+        first = false;
+        let mut queue: Vec<u32> = targets.keys().copied().collect();
+        // The longest first: it ends last.
+        queue.sort_by_key(|partition| {
+            std::cmp::Reverse(missing(&of(&here, *partition), &of(&targets, *partition)))
+        });
+        let workers = limits.workers.clamp(1, queue.len().max(1));
+        let bulk = Arc::new(Bulk {
+            pool: pool.clone(),
+            log: Arc::clone(log),
+            topic: topic.clone(),
+            projection: projection.clone(),
+            version: build.version,
+            here,
+            targets,
+            queue: Mutex::new(queue.into()),
+            memory_bytes: limits.memory_bytes / workers,
+            adding: tokio::sync::Mutex::new(()),
+            course: Arc::clone(&build.course),
+        });
+        // Aborted when this is dropped.
+        let mut tasks = JoinSet::new();
+        for _ in 0..workers {
+            tasks.spawn(Arc::clone(&bulk).work());
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.expect("a worker does not panic")?;
+        }
+    }
+}
+
+fn of(all: &Checkpoints, partition: u32) -> Checkpoints {
+    let checkpoint = all.get(&partition).copied().unwrap_or_default();
+    [(partition, checkpoint)].into()
+}
+
+struct Bulk {
+    pool: PgPool,
+    log: Arc<dyn Log>,
+    topic: Topic,
+    projection: Projection,
+    version: i32,
+    here: Checkpoints,
+    targets: Checkpoints,
+    queue: Mutex<VecDeque<u32>>,
+    memory_bytes: usize,
+    /// Held by whoever adds to rows that all partitions share.
+    adding: tokio::sync::Mutex<()>,
+    course: Arc<Course>,
+}
+
+/// What was folded since the last rows were stored.
+struct Stretch {
+    rows: Box<dyn Rows>,
+    refused: Vec<crate::projection::Parked>,
+    from: Checkpoints,
+    to: Checkpoints,
+}
+
+impl Stretch {
+    fn moves(&self) -> Vec<Move> {
+        let moved = |(partition, to): (&u32, &Checkpoint)| {
+            let from = self.from.get(partition).copied().unwrap_or_default();
+            (from != *to).then_some(Move {
+                partition: *partition,
+                from,
+                to: *to,
+            })
+        };
+        self.to.iter().filter_map(moved).collect()
+    }
+}
+
+impl Bulk {
+    async fn work(self: Arc<Self>) -> Result<(), RebuildError> {
+        let mut connection = self.pool.acquire().await?.detach();
+        loop {
+            let next = self
+                .queue
+                .lock()
+                .expect("no holder of this lock panics")
+                .pop_front();
+            let Some(partition) = next else {
+                return Ok(connection.close().await?);
+            };
+            self.partition(&mut connection, partition).await?;
+        }
+    }
+
+    /// Folds one partition up to its target.
+    async fn partition(&self, connection: &mut PgConnection, partition: u32) -> Result<(), RebuildError> {
+        let (mut here, targets) = (of(&self.here, partition), of(&self.targets, partition));
+        let mut parked = self.parked(&mut *connection, partition).await?;
+        let mut fresh = here[&partition] == Checkpoint::default();
+        while missing(&here, &targets) > 0 {
+            self.course.go_on().await?;
+            let stretch = self
+                .stretch(&mut *connection, &here, &targets, &mut parked, fresh)
+                .await?;
+            here = stretch.to.clone();
+            let stored = self.store(&mut *connection, stretch).await;
+            match stored {
+                Err(refused) if refused.is_data() => {
+                    tracing::warn!(projection = self.projection.name, error = %refused, "rows are refused: batch by batch");
+                    // What its keys were is forgotten with the stretch.
+                    self.batches(&mut *connection, partition, &here).await?;
+                    parked = self.parked(&mut *connection, partition).await?;
+                }
+                stored => stored?,
+            }
+            fresh = false;
+        }
+        Ok(())
+    }
+
+    /// Folds in memory until it is used up, the target is reached, or something else is wanted.
+    async fn stretch(
+        &self,
+        connection: &mut PgConnection,
+        from: &Checkpoints,
+        targets: &Checkpoints,
+        parked: &mut HashSet<Key>,
+        fresh: bool,
+    ) -> Result<Stretch, RebuildError> {
+        let schema = schema(self.projection.name, self.version);
+        let mut rows = self.projection.fold.rows(fresh);
+        let mut refused = Vec::new();
+        let mut scan = Scan::of(from.clone());
+        let reader = self.log.reader(scan.places(&self.topic)).await;
+        let mut reader = reader.map_err(ProjectionError::from)?;
+        while missing(scan.checkpoints(), targets) > 0
+            && rows.bytes() < self.memory_bytes
+            && self.course.is_wanted()
+        {
+            let records = reader.next(self.course.batch_max()).await;
+            let mut records = records.map_err(ProjectionError::from)?;
+            up_to(targets, &mut records);
+            let (count, bytes) = (records.len() as u64, bytes(&records));
+            let scanned = scan.judge(records);
+            rows.load(&mut *connection, &schema, &scanned.events).await?;
+            refused.extend(rows.fold(&scanned.events, parked));
+            scan.moved(&scanned.moves);
+            self.course.read(scan.checkpoints(), count, bytes);
+            self.course.keep_pace(count).await;
+        }
+        Ok(Stretch {
+            rows,
+            refused,
+            from: from.clone(),
+            to: scan.checkpoints().clone(),
+        })
+    }
+
+    /// Rows, checkpoint and what is parked, or nothing.
+    async fn store(&self, connection: &mut PgConnection, stretch: Stretch) -> Result<(), ProjectionError> {
+        let name = self.projection.name;
+        let moves = stretch.moves();
+        let turn = if self.projection.fold.adds() {
+            Some(self.adding.lock().await)
+        } else {
+            None
+        };
+        let mut transaction = connection.begin().await?;
+        if !advance(&mut transaction, name, self.version, &self.topic, &moves).await? {
+            return Err(ProjectionError::Overtaken(name));
+        }
+        let schema = schema(name, self.version);
+        stretch
+            .rows
+            .write(&mut transaction, &schema, Writing::Copy)
+            .await?;
+        park(&mut transaction, name, self.version, &stretch.refused).await?;
+        transaction.commit().await?;
+        drop(turn);
+        Ok(())
+    }
+
+    /// The same stretch as the live projector would do it: what the database refuses of an event is parked.
+    async fn batches(
+        &self,
+        connection: &mut PgConnection,
+        partition: u32,
+        to: &Checkpoints,
+    ) -> Result<(), RebuildError> {
+        let stored = crate::projection::read_checkpoints(
+            &mut *connection,
+            self.projection.name,
+            self.version,
+            &self.topic,
+        );
+        let mut scan = Scan::of(of(&stored.await?, partition));
+        let reader = self.log.reader(scan.places(&self.topic)).await;
+        let mut reader = reader.map_err(ProjectionError::from)?;
+        while missing(scan.checkpoints(), to) > 0 {
+            let mut records = reader
+                .next(build::BATCH_RECORDS_MAX)
+                .await
+                .map_err(ProjectionError::from)?;
+            up_to(to, &mut records);
+            let scanned = scan.judge(records);
+            if !scanned.moves.is_empty() {
+                let turn = self.adding.lock().await;
+                transact(
+                    &mut *connection,
+                    &self.projection,
+                    self.version,
+                    &self.topic,
+                    &scanned,
+                    false,
+                )
+                .await?;
+                drop(turn);
+                scan.moved(&scanned.moves);
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys of this partition that wait behind a parked event.
+    async fn parked(
+        &self,
+        connection: &mut PgConnection,
+        partition: u32,
+    ) -> Result<HashSet<Key>, sqlx::Error> {
+        let keys: Vec<String> = sqlx::query_scalar(
+            "SELECT DISTINCT key FROM daybook.parked_events
+             WHERE projection = $1 AND version = $2 AND topic = $3 AND partition = $4",
+        )
+        .bind(self.projection.name)
+        .bind(self.version)
+        .bind(self.topic.as_str())
+        .bind(partition.cast_signed())
+        .fetch_all(connection)
+        .await?;
+        Ok(keys.into_iter().map(|key| (partition, key)).collect())
+    }
+}

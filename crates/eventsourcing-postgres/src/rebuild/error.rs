@@ -1,0 +1,104 @@
+//! Why a rebuild did not switch. Whatever it is, the live version is as before.
+
+use sqlx::error::DatabaseError;
+use thiserror::Error;
+
+use crate::projection::ProjectionError;
+
+/// PostgreSQL's class of codes for what it has too little of: disk, memory, connections.
+const INSUFFICIENT_RESOURCES: &str = "53";
+
+/// See the module.
+#[derive(Debug, Error)]
+pub enum RebuildError {
+    /// There is nothing to rebuild.
+    #[error("the projection {0} has no live version yet; it is built when `daybook projections` first runs")]
+    NoLiveVersion(&'static str),
+    /// Another rebuild of it is running.
+    #[error("another rebuild of {0} is running, here or on another node: see `daybook rebuild status`")]
+    Running(&'static str),
+    /// None is under way that could be told anything.
+    #[error("no rebuild of {0} is under way: see `daybook rebuild status`")]
+    NotUnderWay(String),
+    /// It was told to.
+    #[error("cancelled; the live version of {0} is as before")]
+    Cancelled(&'static str),
+    /// It was told to.
+    #[error(
+        "interrupted; what was built is kept: `daybook rebuild {0}` goes on with it, `daybook rebuild cancel {0}` removes it"
+    )]
+    Interrupted(&'static str),
+    /// The rebuilt rows are not the live ones, though one fold made both.
+    #[error("the rebuilt {projection} differs from the live one, which stays: {}", examples.join("; "))]
+    Differs {
+        /// Which projection.
+        projection: &'static str,
+        /// The first rows that differ.
+        examples: Vec<String>,
+    },
+    /// The rows of the changed fold are not those of the same fold done plainly.
+    #[error("the rebuilt {projection} differs from a plain fold of a sample, the live one stays: {}", examples.join("; "))]
+    SampleDiffers {
+        /// Which projection.
+        projection: &'static str,
+        /// The first rows that differ.
+        examples: Vec<String>,
+    },
+    /// Somebody has changed the live table by hand.
+    #[error("the live table {table} was altered by hand, {difference}: undo that, then rebuild again")]
+    Altered {
+        /// The table with its schema.
+        table: String,
+        /// What is not as it was made.
+        difference: String,
+    },
+    /// There is no version before the live one.
+    #[error("{0} has nothing to roll back to: the version before the live one was dropped, or never was")]
+    NothingBefore(&'static str),
+    /// The version before was made by another fold, which this build does not have.
+    #[error(
+        "version {version} of {projection} was made by another fold than this build's: roll back with the build that made it"
+    )]
+    OtherBuild {
+        /// Which projection.
+        projection: &'static str,
+        /// The version before.
+        version: i32,
+    },
+    /// Long reads never let go of the view.
+    #[error("{0} cannot be switched: its view is in use all the time; end the long reads and try again")]
+    InUse(&'static str),
+    /// Reading or writing failed.
+    #[error(transparent)]
+    Projection(#[from] ProjectionError),
+}
+
+impl From<sqlx::Error> for RebuildError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Projection(error.into())
+    }
+}
+
+impl RebuildError {
+    /// Whether the same again, later, may go on with what was built. Not when the disk is full: what was built takes
+    /// the room that the live shop needs.
+    pub(super) fn can_go_on(&self) -> bool {
+        match self {
+            Self::Interrupted(_) | Self::InUse(_) => true,
+            Self::Projection(ProjectionError::Database(error)) => {
+                let code = error.as_database_error().and_then(DatabaseError::code);
+                !code.is_some_and(|code| code.starts_with(INSUFFICIENT_RESOURCES))
+            }
+            Self::Projection(error) => !error.is_final(),
+            Self::NoLiveVersion(_)
+            | Self::Running(_)
+            | Self::NotUnderWay(_)
+            | Self::Cancelled(_)
+            | Self::Differs { .. }
+            | Self::SampleDiffers { .. }
+            | Self::Altered { .. }
+            | Self::NothingBefore(_)
+            | Self::OtherBuild { .. } => false,
+        }
+    }
+}
