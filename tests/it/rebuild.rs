@@ -55,6 +55,112 @@ async fn a_killed_rebuild_leaves_the_live_version(log: Log) {
     );
 }
 
+/// From the command line, as an operator would.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rebuild_is_watched_told_interrupted_and_rolled_back() {
+    let shop = busy_shop(Log::Postgres).await;
+    let before = snapshot(&shop).await;
+    let said = async |arguments: &[&str], succeeds: bool| {
+        let (succeeded, output) = shop.run(arguments).await;
+        assert_eq!(succeeded, succeeds, "{arguments:?}: {output}");
+        output
+    };
+    let plan = said(&["rebuild", "orders", "sales", "--dry-run"], true).await;
+    assert!(
+        plan.contains("orders: version 1 is live; a new version; ") && plan.contains("all rows compared"),
+        "{plan}"
+    );
+    assert!(
+        said(&["rebuild", "ordres"], false)
+            .await
+            .contains("there is no projection \"ordres\"; there are products,")
+    );
+    assert!(
+        said(&["rebuild", "pause", "orders"], false)
+            .await
+            .contains("no rebuild of orders is under way")
+    );
+    assert!(
+        said(&["rebuild", "rollback", "orders"], false)
+            .await
+            .contains("nothing to roll back to")
+    );
+    assert!(
+        said(&["rebuild", "throttle", "orders", "fast"], false)
+            .await
+            .contains("nor `off`")
+    );
+    assert!(
+        said(&["rebuild", "status"], true)
+            .await
+            .contains("no rebuild is under way")
+    );
+
+    let mut slow = shop.command(&["rebuild", "orders", "--throttle", "100", "--json"]);
+    let slow = slow
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starts");
+    testkit::eventually("it runs", Duration::from_secs(30), async || {
+        let status = said(&["rebuild", "status", "--json"], true).await;
+        status.contains(r#""running":true"#).then_some(())
+    })
+    .await;
+    assert!(
+        said(&["rebuild", "sales", "orders"], false)
+            .await
+            .contains("another rebuild of orders is running")
+    );
+    said(&["rebuild", "pause", "orders"], true).await;
+    testkit::eventually("it rests", Duration::from_secs(30), async || {
+        let status = said(&["rebuild", "status"], true).await;
+        status.contains("paused while reading").then_some(())
+    })
+    .await;
+    // Ctrl-C: what it folded is stored.
+    testkit::interrupt(&slow);
+    let ended = slow.wait_with_output().expect("ends");
+    assert_eq!(ended.status.code(), Some(130));
+    let lines = String::from_utf8(ended.stdout).expect("text");
+    let line = lines.lines().last().expect("progress");
+    let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    assert_eq!(
+        (line["event"].as_str(), line["projection"].as_str()),
+        (Some("progress"), Some("orders")),
+        "{line}"
+    );
+    assert!(
+        said(&["rebuild", "status"], true)
+            .await
+            .contains("interrupted while reading; `daybook rebuild orders` goes on")
+    );
+    assert!(
+        said(&["rebuild", "orders", "--dry-run"], true)
+            .await
+            .contains("goes on with version 2")
+    );
+    said(&["rebuild", "orders"], true).await;
+    assert_eq!(snapshot(&shop).await, before);
+
+    assert!(
+        said(&["rebuild", "rollback", "orders"], true)
+            .await
+            .contains("version 1 is live again")
+    );
+    assert!(
+        said(&["rebuild", "drop", "orders"], true)
+            .await
+            .contains("dropped version 2")
+    );
+    assert!(
+        said(&["verify", "--all"], true)
+            .await
+            .contains("rows equal a rebuild from the log")
+    );
+    assert_eq!(snapshot(&shop).await, before);
+}
+
 /// A rebuild ends, and has changed nothing.
 async fn ends(shop: &Shop, before: &[Vec<String>]) {
     // The session of one that was killed, and so its lock, ends a moment later.

@@ -210,6 +210,7 @@ impl Rebuilder {
                 outcome = make(&mut *connection, &build, limits, goal, same_fold) => outcome,
                 never = control::follow(&self.pool, &course, watch) => match never {},
             };
+            let outcome = outcome.map_err(|error| error.told_apart(name));
             watch(&course.progress());
             end(connection, name, version, goal, &outcome).await?;
             outcome

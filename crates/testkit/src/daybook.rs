@@ -221,3 +221,9 @@ impl Drop for Daybook {
         self.kill();
     }
 }
+
+/// Ctrl-C, to a command that runs.
+pub fn interrupt(child: &std::process::Child) {
+    let process = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(process, rustix::process::Signal::INT).expect("ours to interrupt");
+}

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 pub use broker::{TestBroker, kafka, private_kafka};
 pub use database::{TestDatabase, postgres, private_postgres, restart_postgres};
-pub use daybook::{Daybook, daybook_binary};
+pub use daybook::{Daybook, daybook_binary, interrupt};
 pub use embedded::postgres::Postgres;
 pub use eventually::eventually;
 pub use frozen::Frozen;

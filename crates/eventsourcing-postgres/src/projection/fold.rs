@@ -29,6 +29,11 @@ impl Parked {
         let stored = event.stored.clone();
         Self { stored, error }
     }
+
+    /// What it takes in memory, roughly.
+    pub(crate) fn bytes(&self) -> usize {
+        self.stored.record.key.len() + self.stored.record.value.len() + self.error.len()
+    }
 }
 
 /// What a projection folds with, its types erased.

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::build::{self, Build, Checkpoints, bytes, missing, up_to};
 use super::course::Course;
 use super::{Limits, RebuildError, Rebuilder};
+use crate::deadline::lend;
 use crate::projection::{Projection, ProjectionError, Rows, Writing, advance, park, schema, transact};
 
 /// Fewer than these are left to the batches of the catch-up.
@@ -65,9 +66,15 @@ pub(super) async fn run(
         for _ in 0..workers {
             tasks.spawn(Arc::clone(&bulk).work());
         }
+        let mut outcome = Ok(());
         while let Some(ended) = tasks.join_next().await {
-            ended.expect("a worker does not panic")?;
+            let ended = ended.expect("a worker does not panic");
+            if ended.is_err() && outcome.is_ok() {
+                build.course.abandon();
+                outcome = ended;
+            }
         }
+        outcome?;
     }
 }
 
@@ -115,7 +122,7 @@ impl Stretch {
 
 impl Bulk {
     async fn work(self: Arc<Self>) -> Result<(), RebuildError> {
-        let mut connection = self.pool.acquire().await?.detach();
+        let mut lent = lend(&self.pool).await?;
         loop {
             let next = self
                 .queue
@@ -123,9 +130,10 @@ impl Bulk {
                 .expect("no holder of this lock panics")
                 .pop_front();
             let Some(partition) = next else {
-                return Ok(connection.close().await?);
+                lent.give_back();
+                return Ok(());
             };
-            self.partition(&mut connection, partition).await?;
+            self.partition(&mut lent, partition).await?;
         }
     }
 
@@ -139,6 +147,9 @@ impl Bulk {
             let stretch = self
                 .stretch(&mut *connection, &here, &targets, &mut parked, fresh)
                 .await?;
+            if self.course.is_cancelled() {
+                continue;
+            }
             here = stretch.to.clone();
             let stored = self.store(&mut *connection, stretch).await;
             match stored {
@@ -166,12 +177,12 @@ impl Bulk {
     ) -> Result<Stretch, RebuildError> {
         let schema = schema(self.projection.name, self.version);
         let mut rows = self.projection.fold.rows(fresh);
-        let mut refused = Vec::new();
+        let (mut refused, mut refused_bytes) = (Vec::new(), 0);
         let mut scan = Scan::of(from.clone());
         let reader = self.log.reader(scan.places(&self.topic)).await;
         let mut reader = reader.map_err(ProjectionError::from)?;
         while missing(scan.checkpoints(), targets) > 0
-            && rows.bytes() < self.memory_bytes
+            && rows.bytes() + refused_bytes < self.memory_bytes
             && self.course.is_wanted()
         {
             let records = reader.next(self.course.batch_max()).await;
@@ -180,7 +191,10 @@ impl Bulk {
             let (count, bytes) = (records.len() as u64, bytes(&records));
             let scanned = scan.judge(records);
             rows.load(&mut *connection, &schema, &scanned.events).await?;
-            refused.extend(rows.fold(&scanned.events, parked));
+            for parked in rows.fold(&scanned.events, parked) {
+                refused_bytes += parked.bytes();
+                refused.push(parked);
+            }
             scan.moved(&scanned.moves);
             self.course.read(scan.checkpoints(), count, bytes);
             self.course.keep_pace(count).await;

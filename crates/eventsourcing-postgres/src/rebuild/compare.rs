@@ -5,10 +5,11 @@
 use std::collections::BTreeMap;
 
 use eventsourcing::projection::Table;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool};
 
 use super::build::Build;
 use super::{RebuildError, Rebuilder, versions};
+use crate::deadline::lend;
 use crate::projection::{Projection, read_checkpoints, schema, shape};
 
 /// How many differing rows are named.
@@ -52,7 +53,7 @@ pub(super) async fn with_live(
     } = build.rebuilder;
     // As little to fold as can be while the snapshot is open.
     build.catch_up(&mut *connection).await?;
-    let mut snapshot = pool.acquire().await?.detach();
+    let mut snapshot = lend(pool).await?;
     snapshot
         .execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .await?;
@@ -81,7 +82,8 @@ pub(super) async fn with_live(
             ));
         }
     }
-    snapshot.close().await?;
+    snapshot.execute("ROLLBACK").await?;
+    snapshot.give_back();
     if !examples.is_empty() {
         examples.sort();
         examples.dedup();

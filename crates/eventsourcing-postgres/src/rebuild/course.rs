@@ -125,7 +125,7 @@ impl Course {
                 due: Instant::now(),
             }),
             wanted: watch::Sender::new(wanted),
-            stop: limits.stop.clone(),
+            stop: limits.stop.child_token(),
         }
     }
 
@@ -187,6 +187,15 @@ impl Course {
     pub(super) fn is_wanted(&self) -> bool {
         let wanted = *self.wanted.borrow();
         !(wanted.paused || wanted.cancelled || self.stop.is_cancelled())
+    }
+
+    /// Ends the work of all at the next batch; what they have folded is stored.
+    pub(super) fn abandon(&self) {
+        self.stop.cancel();
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.wanted.borrow().cancelled
     }
 
     /// Waits while it is paused.

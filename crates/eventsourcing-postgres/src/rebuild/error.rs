@@ -68,6 +68,16 @@ pub enum RebuildError {
     /// Long reads never let go of the view.
     #[error("{0} cannot be switched: its view is in use all the time; end the long reads and try again")]
     InUse(&'static str),
+    /// PostgreSQL ran out of disk, memory or connections.
+    #[error(
+        "PostgreSQL has no room for another version of {projection}; what was built is dropped, and the live version is as before. Make room, then run it again: {source}"
+    )]
+    NoRoom {
+        /// Which projection.
+        projection: &'static str,
+        /// What PostgreSQL says.
+        source: sqlx::Error,
+    },
     /// Reading or writing failed.
     #[error(transparent)]
     Projection(#[from] ProjectionError),
@@ -80,15 +90,21 @@ impl From<sqlx::Error> for RebuildError {
 }
 
 impl RebuildError {
-    /// Whether the same again, later, may go on with what was built. Not when the disk is full: what was built takes
-    /// the room that the live shop needs.
+    /// The same, where PostgreSQL lacks resources as what that is.
+    pub(super) fn told_apart(self, projection: &'static str) -> Self {
+        match self {
+            Self::Projection(ProjectionError::Database(source)) if lacks_room(&source) => {
+                Self::NoRoom { projection, source }
+            }
+            other => other,
+        }
+    }
+
+    /// Whether the same again, later, may go on with what was built. Not when there is no room: what was built takes
+    /// what the live shop needs.
     pub(super) fn can_go_on(&self) -> bool {
         match self {
             Self::Interrupted(_) | Self::InUse(_) => true,
-            Self::Projection(ProjectionError::Database(error)) => {
-                let code = error.as_database_error().and_then(DatabaseError::code);
-                !code.is_some_and(|code| code.starts_with(INSUFFICIENT_RESOURCES))
-            }
             Self::Projection(error) => !error.is_final(),
             Self::NoLiveVersion(_)
             | Self::Running(_)
@@ -98,7 +114,13 @@ impl RebuildError {
             | Self::SampleDiffers { .. }
             | Self::Altered { .. }
             | Self::NothingBefore(_)
+            | Self::NoRoom { .. }
             | Self::OtherBuild { .. } => false,
         }
     }
+}
+
+fn lacks_room(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code);
+    code.is_some_and(|code| code.starts_with(INSUFFICIENT_RESOURCES))
 }

@@ -261,3 +261,39 @@ async fn the_way_back_leads_to_the_version_before_brought_up_to_date() {
         Err(RebuildError::NothingBefore(_))
     ));
 }
+
+/// A full disk, as PostgreSQL reports it, at the first row of the new version.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_leaves_the_live_version_and_nothing_else() {
+    use sqlx::Executor;
+
+    let (shop, _running) = busy(3).await;
+    let full = "
+        CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100'; END $$;
+        CREATE FUNCTION fill() RETURNS event_trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF to_regclass('balances_v2.balances') IS NOT NULL THEN
+                    CREATE TRIGGER full_disk BEFORE INSERT ON balances_v2.balances FOR EACH ROW EXECUTE FUNCTION full_disk();
+                END IF;
+            END $$;
+        CREATE EVENT TRIGGER fill ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION fill();";
+    shop.pool.execute(full).await.expect("filled");
+    let refused = shop.rebuild().await.expect_err("no room");
+    assert!(matches!(refused, RebuildError::NoRoom { .. }), "{refused}");
+    assert!(
+        refused.to_string().contains("No space left on device"),
+        "{refused}"
+    );
+    let versions: Vec<i32> = sqlx::query_scalar("SELECT version FROM daybook.projections")
+        .fetch_all(&shop.pool)
+        .await
+        .expect("readable");
+    assert_eq!(versions, [1]);
+    assert_eq!(shop.rows().await, ACCOUNTS.map(|id| row(id, 3)));
+    shop.pool
+        .execute("DROP EVENT TRIGGER fill")
+        .await
+        .expect("room again");
+    assert_eq!(shop.rebuild().await.expect("equal"), 3);
+}
