@@ -54,6 +54,11 @@ impl Cell {
         self.seconds * 1e3 / as_float(self.acknowledged)
     }
 
+    /// How long it took.
+    pub(crate) const fn seconds(&self) -> f64 {
+        self.seconds
+    }
+
     /// Bytes per acknowledged operation.
     pub(crate) fn bytes_each(&self) -> f64 {
         as_float(self.bytes) / as_float(self.acknowledged)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::quantity::Quantity;
 use domain::stock_item::{StockEvent, StockReceived};
+use eventsourcing::aggregate::Event;
 use eventsourcing::clock::{Environment, System};
 use eventsourcing::codec::{self, EventHead, Fence, Meta};
 use eventsourcing::ids::{AggregateId, CommandId, Digest, Epoch, OwnerId, Sequence};
@@ -19,7 +20,7 @@ pub(crate) const EVENTS: u64 = 1_000_000;
 /// Of so many aggregates.
 pub(crate) const AGGREGATES: u64 = 200_000;
 /// Records of one append.
-const BATCH: usize = 1_000;
+pub(crate) const BATCH: usize = 1_000;
 
 /// Event number n belongs to aggregate n modulo [`AGGREGATES`]: each is touched again and again.
 pub(crate) struct History {
@@ -42,7 +43,6 @@ impl History {
             term,
             source: Bytes::from_static(b"daybook/bench"),
         };
-        eprintln!("{EVENTS} events of {AGGREGATES} aggregates in {}", history.at);
         history.append(vec![fence(&history.source, term)]).await?;
         Ok(history)
     }
@@ -68,30 +68,36 @@ impl History {
     }
 
     fn event(&self, number: u64) -> anyhow::Result<Record> {
+        let event = StockEvent::Received(StockReceived {
+            quantity: Quantity::new(12)?,
+        });
         let aggregate = Self::aggregate(number % AGGREGATES);
+        Ok(self.record(&aggregate, Sequence(number / AGGREGATES + 1), &event))
+    }
+
+    /// An event as its owner would have written it.
+    pub(crate) fn record<E: Event>(&self, aggregate: &AggregateId, sequence: Sequence, event: &E) -> Record {
         let command = CommandId(System.fresh());
         let meta = Meta {
-            sequence: Sequence(number / AGGREGATES + 1),
+            sequence,
             term: self.term,
             command,
-            digest: Digest(number),
+            digest: Digest(sequence.0),
             correlation: command.0.simple().to_string().into(),
             causation: None,
             actor: "bench".into(),
         };
         let head = EventHead {
-            aggregate: &aggregate,
+            aggregate,
             time: System.now(),
             meta: &meta,
             traceparent: None,
         };
-        let event = StockEvent::Received(StockReceived {
-            quantity: Quantity::new(12)?,
-        });
-        Ok(codec::encode_event(&self.source, &head, &event))
+        codec::encode_event(&self.source, &head, event)
     }
 
-    async fn append(&self, batch: Vec<Record>) -> anyhow::Result<()> {
+    /// Appends these records.
+    pub(crate) async fn append(&self, batch: Vec<Record>) -> anyhow::Result<()> {
         match self.log.append(&self.at, batch).await {
             Appended::At(_) => Ok(()),
             Appended::Unknown(reason) => anyhow::bail!("the history is in doubt: {reason}"),

@@ -13,6 +13,7 @@ mod owners;
 mod pass_through;
 mod processor;
 mod raw;
+mod rebuild;
 mod report;
 mod series;
 mod shape;
@@ -60,6 +61,8 @@ enum Action {
     G5(Options),
     /// One hot aggregate against many.
     G7(Options),
+    /// A whole rebuild against reading its records and writing its rows.
+    G9(Options),
     /// Memory of an owner against a map of the same states.
     G12(Options),
     /// Take-over against a fence and the tail, and against a replay of the whole log.
@@ -162,6 +165,7 @@ async fn main() -> anyhow::Result<()> {
                 Goal::G4,
                 Goal::G5,
                 Goal::G7,
+                Goal::G9,
                 Goal::G12,
                 Goal::G13,
                 Goal::G14,
@@ -173,6 +177,7 @@ async fn main() -> anyhow::Result<()> {
         Action::G4(options) => (&[Goal::G4], options),
         Action::G5(options) => (&[Goal::G5], options),
         Action::G7(options) => (&[Goal::G7], options),
+        Action::G9(options) => (&[Goal::G9], options),
         Action::G12(options) => (&[Goal::G12], options),
         Action::G13(options) => (&[Goal::G13], options),
         Action::G14(options) => (&[Goal::G14], options),
@@ -201,6 +206,7 @@ enum Goal {
     G4,
     G5,
     G7,
+    G9,
     G12,
     G13,
     G14,
@@ -220,7 +226,7 @@ async fn measure(goals: &[Goal], options: &Options) -> anyhow::Result<Vec<Row>> 
     };
     let needs_daybook = goals
         .iter()
-        .any(|goal| !matches!(goal, Goal::G4 | Goal::G12 | Goal::G13 | Goal::Null));
+        .any(|goal| !matches!(goal, Goal::G4 | Goal::G9 | Goal::G12 | Goal::G13 | Goal::Null));
     let grounds = Grounds {
         daybook: match named()? {
             Some(path) => path,
@@ -245,7 +251,7 @@ async fn measure(goals: &[Goal], options: &Options) -> anyhow::Result<Vec<Row>> 
         let durabilities = match goal {
             Goal::Postgres => &[Durability::Postgres],
             // Nobody flushes what is read.
-            Goal::G12 | Goal::G13 => &[Durability::PageCache],
+            Goal::G9 | Goal::G12 | Goal::G13 => &[Durability::PageCache],
             Goal::G3 | Goal::G4 | Goal::G5 | Goal::G7 | Goal::G14 | Goal::Null => options.mode.durabilities(),
         };
         for durability in durabilities {
@@ -254,6 +260,7 @@ async fn measure(goals: &[Goal], options: &Options) -> anyhow::Result<Vec<Row>> 
                 Goal::G4 => goals::g4(&grounds, weight, *durability).await?,
                 Goal::G5 => goals::g5(&grounds, weight, *durability).await?,
                 Goal::G7 => goals::g7(&grounds, weight, *durability).await?,
+                Goal::G9 => rebuild::g9(&grounds, weight, *durability).await?,
                 Goal::G12 => memory::g12(&grounds, weight, *durability).await?,
                 Goal::G13 => takeover::g13(&grounds, weight, *durability).await?,
                 Goal::G14 => overload::g14(&grounds, weight, *durability).await?,

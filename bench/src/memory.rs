@@ -170,6 +170,7 @@ pub(crate) async fn g12(
     durability: Durability,
 ) -> anyhow::Result<Vec<Row>> {
     let (brokers, topic) = grounds.one_partition(durability, "memory").await?;
+    eprintln!("{EVENTS} events of {AGGREGATES} aggregates");
     let history = History::begin(kafka(&brokers)?, topic.partition(0)).await?;
     history.write(0..EVENTS).await?;
     let keeping = |keeper| Keeping {

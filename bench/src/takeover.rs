@@ -56,6 +56,7 @@ impl Past {
         let log = kafka(&brokers)?;
         let pool = PgPool::connect(&testkit::postgres().await.url).await?;
         eventsourcing_postgres::migrate::migrate(&pool).await?;
+        eprintln!("{EVENTS} events of {AGGREGATES} aggregates");
         let history = History::begin(Arc::clone(&log), topic.partition(0)).await?;
         history.write(0..EVENTS).await?;
         let past = Self {

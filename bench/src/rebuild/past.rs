@@ -1,0 +1,173 @@
+//! Orders of the past on several partitions, and a live read model that has them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use domain::ids::{Country, CustomerId};
+use domain::money::Price;
+use domain::order::{Line, Lines, Order, OrderCommand, Sale};
+use domain::quantity::Quantity;
+use domain::sku::Sku;
+use eventsourcing::aggregate::Aggregate;
+use eventsourcing::assignment::Everything;
+use eventsourcing::ids::{AggregateId, Sequence};
+use eventsourcing::log::Log;
+use eventsourcing::projection::runner;
+use eventsourcing::readers::{Presumption, Share};
+use eventsourcing::topic::Topic;
+use eventsourcing_postgres::projection::{PostgresReadModel, Projection};
+use eventsourcing_postgres::rebuild::Rebuilder;
+use projections::orders::Orders;
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+
+use crate::history::{BATCH, History};
+use crate::stage::{Durability, Grounds, kafka};
+
+/// Orders of each partition; each is placed and confirmed.
+const ORDERS: u64 = 125_000;
+/// An order has one to so many lines.
+const LINES_MAX: u64 = 5;
+/// The live version must be complete within this time.
+const LIVE_MAX: Duration = Duration::from_mins(15);
+
+pub(super) struct Past {
+    pub(super) brokers: String,
+    pub(super) partitions: u32,
+    pub(super) events: u64,
+    pub(super) rebuilder: Rebuilder,
+}
+
+impl Past {
+    pub(super) async fn make(grounds: &Grounds, durability: Durability) -> anyhow::Result<Self> {
+        let (brokers, topic) = grounds.topic(durability, "rebuild").await?;
+        let log = kafka(&brokers)?;
+        let pool = PgPool::connect(&testkit::postgres().await.url).await?;
+        eventsourcing_postgres::migrate::migrate(&pool).await?;
+        let partitions = grounds.partitions;
+        let events = 2 * ORDERS * u64::from(partitions);
+        eprintln!("{events} events in {partitions} partitions of {topic}");
+        for partition in 0..partitions {
+            write(&log, &topic, partition).await?;
+        }
+        let rebuilder = Rebuilder {
+            pool,
+            log,
+            topic,
+            projection: Projection::view::<Orders>(),
+        };
+        let past = Self {
+            brokers,
+            partitions,
+            events,
+            rebuilder,
+        };
+        past.project().await?;
+        Ok(past)
+    }
+
+    /// Rows of the live version.
+    pub(super) async fn rows(&self) -> anyhow::Result<i64> {
+        let count = sqlx::query_scalar("SELECT count(*) FROM read.orders");
+        Ok(count.fetch_one(&self.rebuilder.pool).await?)
+    }
+
+    /// Runs the live projector until it has all there is.
+    async fn project(&self) -> anyhow::Result<()> {
+        let Rebuilder {
+            pool,
+            log,
+            topic,
+            projection,
+        } = &self.rebuilder;
+        let (stop, began) = (CancellationToken::new(), Instant::now());
+        let all = (0..self.partitions).map(|partition| topic.partition(partition));
+        let settings = runner::Settings {
+            log: Arc::clone(log),
+            topic: topic.clone(),
+            read_model: Arc::new(PostgresReadModel::new(
+                pool.clone(),
+                projection.clone(),
+                eventsourcing_postgres::projection::Config::default(),
+            )),
+            config: runner::Config::default(),
+        };
+        let share = Share::follow(
+            topic.clone(),
+            Box::new(Everything::of(all.collect())),
+            Presumption::Nothing,
+        );
+        let (_, ended) = runner::spawn(settings, share, stop.clone());
+        // Each partition holds a fence besides.
+        let expected = i64::try_from(self.events)? + i64::from(self.partitions);
+        loop {
+            let sum =
+                r#"SELECT coalesce(sum("offset" + 1), 0)::BIGINT FROM read.checkpoints WHERE topic = $1"#;
+            let done: i64 = sqlx::query_scalar(sum)
+                .bind(topic.as_str())
+                .fetch_one(pool)
+                .await?;
+            if done == expected {
+                break;
+            }
+            ensure!(!ended.is_finished(), "the projector has ended");
+            ensure!(
+                began.elapsed() < LIVE_MAX,
+                "the live version is not complete in time"
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        eprintln!(
+            "the live projector had them after {:.1} s",
+            began.elapsed().as_secs_f64()
+        );
+        stop.cancel();
+        ended.await??;
+        Ok(())
+    }
+}
+
+async fn write(log: &Arc<dyn Log>, topic: &Topic, partition: u32) -> anyhow::Result<()> {
+    let history = History::begin(Arc::clone(log), topic.partition(partition)).await?;
+    let mut batch = Vec::with_capacity(BATCH);
+    for number in 0..ORDERS {
+        let id: AggregateId = format!("order_{partition}_{number:08}").parse()?;
+        let mut state = <Order as Aggregate>::State::default();
+        for (sequence, command) in [
+            (1, OrderCommand::Place(sale(number)?)),
+            (2, OrderCommand::Confirm),
+        ] {
+            let event = Order::decide(&state, &command)?;
+            Order::evolve(&mut state, &event);
+            batch.push(history.record(&id, Sequence(sequence), &event));
+        }
+        if batch.len() >= BATCH {
+            history.append(std::mem::take(&mut batch)).await?;
+        }
+    }
+    if !batch.is_empty() {
+        history.append(batch).await?;
+    }
+    Ok(())
+}
+
+fn sale(number: u64) -> anyhow::Result<Arc<Sale>> {
+    let line = |line: u64| {
+        let sku = Sku::new(format!("BENCH-{:04}", (number * 7 + line * 131) % 4_000))?;
+        let quantity = Quantity::new(i64::try_from(1 + (number + line) % 12)?)?;
+        let unit_price = Price::new(i64::try_from(99 + (number * 13 + line) % 5_000)?)?;
+        Ok(Line {
+            sku,
+            quantity,
+            unit_price,
+        })
+    };
+    let lines: anyhow::Result<Vec<Line>> = (0..=number % LINES_MAX).map(line).collect();
+    Ok(Arc::new(Sale {
+        customer: Some(CustomerId::new(format!("customer-{}", number % 10_000))?),
+        country: Some(Country::new("United Kingdom")?),
+        currency: "GBP".parse()?,
+        lines: Lines::new(lines?)?,
+    }))
+}
