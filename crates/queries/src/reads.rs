@@ -90,6 +90,8 @@ fn pool(config: &Config, connections: u32) -> Result<PgPool, sqlx::Error> {
     ]);
     Ok(PgPoolOptions::new()
         .max_connections(connections)
+        // Made in the background as soon as the process starts: with the first readers all of them would log in at once.
+        .min_connections(connections)
         .acquire_timeout(config.query_timeout)
         // A dead connection shows when it is used, and the read is tried again on another: no need to
         // pay a round trip on each read.

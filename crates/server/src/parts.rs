@@ -118,17 +118,7 @@ impl Parts {
                 broken.join("\n")
             );
         }
-        parts.warm().await;
         Ok((parts, local))
-    }
-
-    /// Opens the read side's connections before anybody waits for one: a login costs far more than a read, and with the
-    /// first requests all of them would log in at once.
-    async fn warm(&self) {
-        let all = (0..self.config.postgres.connections_max).map(|_| self.pool.acquire());
-        if let Err(error) = futures::future::try_join_all(all).await {
-            tracing::warn!(%error, "not all of postgres.connections_max connections are to be had");
-        }
     }
 
     /// The topics of this shop in another kind of log than its own.
