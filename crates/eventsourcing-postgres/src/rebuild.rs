@@ -140,7 +140,7 @@ impl Rebuilder {
         let resumes = versions::resumable(&mut connection, &self.projection, &self.topic).await?;
         let from = match resumes {
             Some(version) => build::stored(&mut connection, self, version).await?,
-            None => build::Checkpoints::new(),
+            None => course::Checkpoints::new(),
         };
         let to = build::stored(&mut connection, self, live).await?;
         let partitions = to.iter().map(|(partition, to)| PartitionProgress {

@@ -1,23 +1,16 @@
 //! The version being built, and how far it has come.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use eventsourcing::checkpoint::Checkpoint;
 use eventsourcing::ids::Offset;
 use eventsourcing::log::Reader;
 use eventsourcing::readers::Scan;
 use eventsourcing::record::Stored;
 use sqlx::PgConnection;
 
-use super::course::Course;
+use super::course::{BATCH_RECORDS_MAX, Checkpoints, Course};
 use super::{RebuildError, Rebuilder};
 use crate::projection::{ProjectionError, load_checkpoints, transact};
-
-/// Records folded at once.
-pub(super) const BATCH_RECORDS_MAX: usize = 5_000;
-
-pub(super) type Checkpoints = BTreeMap<u32, Checkpoint>;
 
 pub(super) struct Build<'a> {
     pub(super) rebuilder: &'a Rebuilder,

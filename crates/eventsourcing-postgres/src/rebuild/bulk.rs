@@ -11,8 +11,8 @@ use eventsourcing::topic::Topic;
 use sqlx::{Connection, PgConnection, PgPool};
 use tokio::task::JoinSet;
 
-use super::build::{self, Build, Checkpoints, bytes, missing, up_to};
-use super::course::Course;
+use super::build::{self, Build, bytes, missing, up_to};
+use super::course::{BATCH_RECORDS_MAX, Checkpoints, Course};
 use super::{Limits, RebuildError, Rebuilder};
 use crate::deadline::lend;
 use crate::projection::{Projection, ProjectionError, Rows, Writing, advance, park, schema, transact};
@@ -249,7 +249,7 @@ impl Bulk {
         let mut reader = reader.map_err(ProjectionError::from)?;
         while missing(scan.checkpoints(), to) > 0 {
             let mut records = reader
-                .next(build::BATCH_RECORDS_MAX)
+                .next(BATCH_RECORDS_MAX)
                 .await
                 .map_err(ProjectionError::from)?;
             up_to(to, &mut records);

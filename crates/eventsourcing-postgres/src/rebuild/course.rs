@@ -5,16 +5,21 @@ use std::num::NonZeroU64;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
+use eventsourcing::checkpoint::Checkpoint;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::build::{BATCH_RECORDS_MAX, Checkpoints};
 use super::{Limits, RebuildError};
 
+/// Records folded at once.
+pub(super) const BATCH_RECORDS_MAX: usize = 5_000;
 /// Batches a second, at least, of a rebuild that is held back: so long it takes at most until it hears what is wanted.
 const BATCHES_PER_S: u64 = 4;
+
+/// Where a version, or somebody who folds into it, stands in each partition.
+pub(super) type Checkpoints = BTreeMap<u32, Checkpoint>;
 
 /// What a rebuild is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

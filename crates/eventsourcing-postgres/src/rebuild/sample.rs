@@ -7,7 +7,8 @@ use eventsourcing::readers::Scan;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
-use super::build::{BATCH_RECORDS_MAX, Build, missing, stored, up_to};
+use super::build::{Build, missing, stored, up_to};
+use super::course::BATCH_RECORDS_MAX;
 use super::{RebuildError, versions};
 use crate::projection::{ProjectionError, schema};
 
