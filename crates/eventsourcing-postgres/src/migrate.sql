@@ -102,7 +102,6 @@ CREATE TABLE IF NOT EXISTS daybook.rebuilds (
     version      INTEGER NOT NULL,
     phase        TEXT NOT NULL,
     partitions   JSONB NOT NULL DEFAULT '[]',
-    bytes        BIGINT NOT NULL DEFAULT 0,
     paused       BOOLEAN NOT NULL DEFAULT FALSE,
     cancelled    BOOLEAN NOT NULL DEFAULT FALSE,
     events_per_s BIGINT CHECK (events_per_s > 0),

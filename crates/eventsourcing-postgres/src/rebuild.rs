@@ -12,6 +12,7 @@ mod compare;
 mod control;
 mod course;
 mod error;
+mod reading;
 mod sample;
 mod switch;
 mod versions;
@@ -26,12 +27,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deadline::while_alive;
 use crate::projection::{
-    Projection, ProjectionError, active, create_indexes, fingerprint, refuse_replaced, schema,
+    Projection, ProjectionError, active, create_indexes, fingerprint, read_checkpoints, refuse_replaced,
+    schema,
 };
 use build::Build;
 pub use control::{Status, status};
 use course::Course;
-pub use course::{PartitionProgress, Phase, Progress};
+pub use course::{PartitionProgress, Phase, Progress, offsets};
 pub use error::RebuildError;
 
 /// What a rebuild may take.
@@ -101,6 +103,7 @@ enum Goal {
 }
 
 /// The versions of one projection, and what can be done about them.
+#[derive(Clone)]
 pub struct Rebuilder {
     /// Where they are.
     pub pool: PgPool,
@@ -138,11 +141,12 @@ impl Rebuilder {
         let live = self.live(&mut connection).await?;
         let made = fingerprint(&mut connection, self.projection.name, live).await?;
         let resumes = versions::resumable(&mut connection, &self.projection, &self.topic).await?;
+        let (name, topic) = (self.projection.name, &self.topic);
         let from = match resumes {
-            Some(version) => build::stored(&mut connection, self, version).await?,
+            Some(version) => read_checkpoints(&mut connection, name, version, topic).await?,
             None => course::Checkpoints::new(),
         };
-        let to = build::stored(&mut connection, self, live).await?;
+        let to = read_checkpoints(&mut connection, name, live, topic).await?;
         let partitions = to.iter().map(|(partition, to)| PartitionProgress {
             partition: *partition,
             done: from.get(partition).map_or(0, |from| from.next.0),

@@ -41,7 +41,7 @@ pub struct Config {
     pub queries: Queries,
     /// The projections.
     pub projections: Projections,
-    /// `rebuild`.
+    /// Rebuilds of read models.
     pub rebuild: Rebuild,
     /// The processes.
     pub process: Process,

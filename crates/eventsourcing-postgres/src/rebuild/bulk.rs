@@ -5,17 +5,17 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use eventsourcing::checkpoint::Checkpoint;
-use eventsourcing::log::Log;
-use eventsourcing::readers::{Key, Move, Scan};
-use eventsourcing::topic::Topic;
-use sqlx::{Connection, PgConnection, PgPool};
+use eventsourcing::readers::{Key, Move};
+use sqlx::{Connection, PgConnection};
+use tokio::sync::MutexGuard;
 use tokio::task::JoinSet;
 
-use super::build::{self, Build, bytes, missing, up_to};
-use super::course::{BATCH_RECORDS_MAX, Checkpoints, Course};
+use super::build::{self, Build};
+use super::course::{Checkpoints, Course};
+use super::reading::{Reading, missing};
 use super::{Limits, RebuildError, Rebuilder};
 use crate::deadline::lend;
-use crate::projection::{Projection, ProjectionError, Rows, Writing, advance, park, schema, transact};
+use crate::projection::{Parked, Projection, ProjectionError, Rows, Writing, advance, park, schema};
 
 /// Fewer than these are left to the batches of the catch-up.
 const RECORDS_MIN: u64 = 20_000;
@@ -26,12 +26,6 @@ pub(super) async fn run(
     build: &Build<'_>,
     limits: &Limits,
 ) -> Result<(), RebuildError> {
-    let Rebuilder {
-        pool,
-        log,
-        topic,
-        projection,
-    } = build.rebuilder;
     let mut first = true;
     loop {
         let targets = build::stored(&mut *connection, build.rebuilder, build.live).await?;
@@ -49,10 +43,7 @@ pub(super) async fn run(
         });
         let workers = limits.workers.clamp(1, queue.len().max(1));
         let bulk = Arc::new(Bulk {
-            pool: pool.clone(),
-            log: Arc::clone(log),
-            topic: topic.clone(),
-            projection: projection.clone(),
+            rebuilder: build.rebuilder.clone(),
             version: build.version,
             here,
             targets,
@@ -84,10 +75,7 @@ fn of(all: &Checkpoints, partition: u32) -> Checkpoints {
 }
 
 struct Bulk {
-    pool: PgPool,
-    log: Arc<dyn Log>,
-    topic: Topic,
-    projection: Projection,
+    rebuilder: Rebuilder,
     version: i32,
     here: Checkpoints,
     targets: Checkpoints,
@@ -101,7 +89,7 @@ struct Bulk {
 /// What was folded since the last rows were stored.
 struct Stretch {
     rows: Box<dyn Rows>,
-    refused: Vec<crate::projection::Parked>,
+    refused: Vec<Parked>,
     from: Checkpoints,
     to: Checkpoints,
 }
@@ -122,7 +110,7 @@ impl Stretch {
 
 impl Bulk {
     async fn work(self: Arc<Self>) -> Result<(), RebuildError> {
-        let mut lent = lend(&self.pool).await?;
+        let mut lent = lend(&self.rebuilder.pool).await?;
         loop {
             let next = self
                 .queue
@@ -154,7 +142,7 @@ impl Bulk {
             let stored = self.store(&mut *connection, stretch).await;
             match stored {
                 Err(refused) if refused.is_data() => {
-                    tracing::warn!(projection = self.projection.name, error = %refused, "rows are refused: batch by batch");
+                    tracing::warn!(projection = self.course.projection, error = %refused, "rows are refused: batch by batch");
                     // What its keys were is forgotten with the stretch.
                     self.batches(&mut *connection, partition, &here).await?;
                     parked = self.parked(&mut *connection, partition).await?;
@@ -175,49 +163,52 @@ impl Bulk {
         parked: &mut HashSet<Key>,
         fresh: bool,
     ) -> Result<Stretch, RebuildError> {
-        let schema = schema(self.projection.name, self.version);
-        let mut rows = self.projection.fold.rows(fresh);
+        let Projection { name, fold, .. } = &self.rebuilder.projection;
+        let schema = schema(name, self.version);
+        let mut rows = fold.rows(fresh);
         let (mut refused, mut refused_bytes) = (Vec::new(), 0);
-        let mut scan = Scan::of(from.clone());
-        let reader = self.log.reader(scan.places(&self.topic)).await;
-        let mut reader = reader.map_err(ProjectionError::from)?;
-        while missing(scan.checkpoints(), targets) > 0
+        let mut reading = Reading::begin(&self.rebuilder, from.clone(), targets).await?;
+        while !reading.is_over()
             && rows.bytes() + refused_bytes < self.memory_bytes
             && self.course.is_wanted()
         {
-            let records = reader.next(self.course.batch_max()).await;
-            let mut records = records.map_err(ProjectionError::from)?;
-            up_to(targets, &mut records);
-            let (count, bytes) = (records.len() as u64, bytes(&records));
-            let scanned = scan.judge(records);
-            rows.load(&mut *connection, &schema, &scanned.events).await?;
-            for parked in rows.fold(&scanned.events, parked) {
+            let batch = reading.next(self.course.batch_max()).await?;
+            let events = &batch.scanned.events;
+            rows.load(&mut *connection, &schema, events).await?;
+            for parked in rows.fold(events, parked) {
                 refused_bytes += parked.bytes();
                 refused.push(parked);
             }
-            scan.moved(&scanned.moves);
-            self.course.read(scan.checkpoints(), count, bytes);
-            self.course.keep_pace(count).await;
+            reading.moved(&batch);
+            self.course.read(reading.here(), batch.records, batch.bytes);
+            self.course.keep_pace(batch.records).await;
         }
         Ok(Stretch {
             rows,
             refused,
             from: from.clone(),
-            to: scan.checkpoints().clone(),
+            to: reading.here().clone(),
         })
+    }
+
+    /// Held by whoever writes, where all partitions add to the same rows.
+    async fn turn(&self) -> Option<MutexGuard<'_, ()>> {
+        if self.rebuilder.projection.fold.adds() {
+            Some(self.adding.lock().await)
+        } else {
+            None
+        }
     }
 
     /// Rows, checkpoint and what is parked, or nothing.
     async fn store(&self, connection: &mut PgConnection, stretch: Stretch) -> Result<(), ProjectionError> {
-        let name = self.projection.name;
-        let moves = stretch.moves();
-        let turn = if self.projection.fold.adds() {
-            Some(self.adding.lock().await)
-        } else {
-            None
-        };
+        let Rebuilder {
+            topic, projection, ..
+        } = &self.rebuilder;
+        let (name, moves) = (projection.name, stretch.moves());
+        let turn = self.turn().await;
         let mut transaction = connection.begin().await?;
-        if !advance(&mut transaction, name, self.version, &self.topic, &moves).await? {
+        if !advance(&mut transaction, name, self.version, topic, &moves).await? {
             return Err(ProjectionError::Overtaken(name));
         }
         let schema = schema(name, self.version);
@@ -238,38 +229,11 @@ impl Bulk {
         partition: u32,
         to: &Checkpoints,
     ) -> Result<(), RebuildError> {
-        let stored = crate::projection::read_checkpoints(
-            &mut *connection,
-            self.projection.name,
-            self.version,
-            &self.topic,
-        );
-        let mut scan = Scan::of(of(&stored.await?, partition));
-        let reader = self.log.reader(scan.places(&self.topic)).await;
-        let mut reader = reader.map_err(ProjectionError::from)?;
-        while missing(scan.checkpoints(), to) > 0 {
-            let mut records = reader
-                .next(BATCH_RECORDS_MAX)
-                .await
-                .map_err(ProjectionError::from)?;
-            up_to(to, &mut records);
-            let scanned = scan.judge(records);
-            if !scanned.moves.is_empty() {
-                let turn = self.adding.lock().await;
-                transact(
-                    &mut *connection,
-                    &self.projection,
-                    self.version,
-                    &self.topic,
-                    &scanned,
-                    false,
-                )
-                .await?;
-                drop(turn);
-                scan.moved(&scanned.moves);
-            }
-        }
-        Ok(())
+        let stored = build::stored(&mut *connection, &self.rebuilder, self.version).await?;
+        let reading = Reading::begin(&self.rebuilder, of(&stored, partition), to).await?;
+        let _turn = self.turn().await;
+        // The course counted these records when they were read first.
+        build::fold(connection, &self.rebuilder, self.version, reading, |_, _| ()).await
     }
 
     /// The keys of this partition that wait behind a parked event.
@@ -282,9 +246,9 @@ impl Bulk {
             "SELECT DISTINCT key FROM daybook.parked_events
              WHERE projection = $1 AND version = $2 AND topic = $3 AND partition = $4",
         )
-        .bind(self.projection.name)
+        .bind(self.course.projection)
         .bind(self.version)
-        .bind(self.topic.as_str())
+        .bind(self.rebuilder.topic.as_str())
         .bind(partition.cast_signed())
         .fetch_all(connection)
         .await?;

@@ -30,6 +30,11 @@ pub(super) async fn unlock(mut connection: PgConnection) -> Result<(), sqlx::Err
     connection.close().await
 }
 
+/// A pace as its column holds it.
+fn column(events_per_s: NonZeroU64) -> i64 {
+    i64::try_from(events_per_s.get()).unwrap_or(i64::MAX)
+}
+
 /// Notes that one is under way. A pause outlives nobody: whoever starts it anew wants it to run.
 pub(super) async fn begin(
     connection: &mut PgConnection,
@@ -39,12 +44,12 @@ pub(super) async fn begin(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "INSERT INTO daybook.rebuilds (projection, version, phase, events_per_s) VALUES ($1, $2, 'reading', $3)
-         ON CONFLICT (projection) DO UPDATE SET version = EXCLUDED.version, phase = EXCLUDED.phase, bytes = 0,
-             events_per_s = EXCLUDED.events_per_s, paused = FALSE, cancelled = FALSE, begun_at = now(), reported_at = now()",
+         ON CONFLICT (projection) DO UPDATE SET version = EXCLUDED.version, phase = EXCLUDED.phase, events_per_s = EXCLUDED.events_per_s,
+             paused = FALSE, cancelled = FALSE, begun_at = now(), reported_at = now()",
     )
     .bind(name)
     .bind(version)
-    .bind(events_per_s.map(|pace| i64::try_from(pace.get()).unwrap_or(i64::MAX)))
+    .bind(events_per_s.map(column))
     .execute(connection)
     .await
     .map(|_| ())
@@ -79,13 +84,12 @@ pub(super) async fn follow(
 
 async fn report(pool: &PgPool, progress: &Progress) -> Result<Option<Wanted>, sqlx::Error> {
     let wanted: Option<(bool, bool, Option<i64>)> = sqlx::query_as(
-        "UPDATE daybook.rebuilds SET phase = $2, partitions = $3, bytes = $4, reported_at = now()
+        "UPDATE daybook.rebuilds SET phase = $2, partitions = $3, reported_at = now()
          WHERE projection = $1 RETURNING paused, cancelled, events_per_s",
     )
     .bind(progress.projection)
     .bind(progress.phase.word())
     .bind(Json(&progress.partitions))
-    .bind(i64::try_from(progress.bytes).unwrap_or(i64::MAX))
     .fetch_optional(pool)
     .await?;
     Ok(wanted.map(|(paused, cancelled, pace)| Wanted {
@@ -182,8 +186,9 @@ impl Rebuilder {
     /// Holds a running rebuild back to so many records a second, or lets it run as fast as it can.
     pub async fn throttle(&self, events_per_s: Option<NonZeroU64>) -> Result<(), RebuildError> {
         let sql = "UPDATE daybook.rebuilds SET events_per_s = $2 WHERE projection = $1";
-        let pace = events_per_s.map(|pace| i64::try_from(pace.get()).unwrap_or(i64::MAX));
-        let told = sqlx::query(sql).bind(self.projection.name).bind(pace);
+        let told = sqlx::query(sql)
+            .bind(self.projection.name)
+            .bind(events_per_s.map(column));
         self.told(told.execute(&self.pool).await?.rows_affected())
     }
 
@@ -208,7 +213,7 @@ impl Rebuilder {
 
     fn told(&self, count: u64) -> Result<(), RebuildError> {
         if count == 0 {
-            return Err(RebuildError::NotUnderWay(self.projection.name.to_owned()));
+            return Err(RebuildError::NotUnderWay(self.projection.name));
         }
         Ok(())
     }

@@ -78,14 +78,12 @@ pub struct Progress {
     pub bytes: u64,
 }
 
-impl Progress {
-    /// Offsets done and offsets in all.
-    #[must_use]
-    pub fn offsets(&self) -> (u64, u64) {
-        let done = self.partitions.iter().map(|partition| partition.done).sum();
-        let total = self.partitions.iter().map(|partition| partition.total).sum();
-        (done, total)
-    }
+/// Offsets done and offsets in all.
+#[must_use]
+pub fn offsets(partitions: &[PartitionProgress]) -> (u64, u64) {
+    let done = partitions.iter().map(|partition| partition.done).sum();
+    let total = partitions.iter().map(|partition| partition.total).sum();
+    (done, total)
 }
 
 /// What is wanted of a rebuild.

@@ -19,7 +19,7 @@ pub enum RebuildError {
     Running(&'static str),
     /// None is under way that could be told anything.
     #[error("no rebuild of {0} is under way: see `daybook rebuild status`")]
-    NotUnderWay(String),
+    NotUnderWay(&'static str),
     /// It was told to.
     #[error("cancelled; the live version of {0} is as before")]
     Cancelled(&'static str),

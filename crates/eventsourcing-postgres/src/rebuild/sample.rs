@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 
 use eventsourcing::checkpoint::Checkpoint;
-use eventsourcing::readers::Scan;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
-use super::build::{Build, missing, stored, up_to};
+use super::build::{Build, stored};
 use super::course::BATCH_RECORDS_MAX;
+use super::reading::Reading;
 use super::{RebuildError, versions};
-use crate::projection::{ProjectionError, schema};
+use crate::projection::schema;
 
 /// How many differing rows are named.
 const EXAMPLES_MAX: usize = 5;
@@ -32,16 +32,11 @@ pub(super) async fn check(
     let parked = parked(&mut *connection, build).await?;
     let mut reference = rebuilder.projection.fold.reference();
     let start = |partition: &u32| (*partition, Checkpoint::default());
-    let mut scan = Scan::of(targets.keys().map(start).collect());
-    let mut reader = build.reader(&scan).await?;
-    while missing(scan.checkpoints(), &targets) > 0 {
-        let mut records = reader
-            .next(BATCH_RECORDS_MAX)
-            .await
-            .map_err(ProjectionError::from)?;
-        up_to(&targets, &mut records);
-        let scanned = scan.judge(records);
-        for event in &scanned.events {
+    let from = targets.keys().map(start).collect();
+    let mut reading = Reading::begin(rebuilder, from, &targets).await?;
+    while !reading.is_over() {
+        let batch = reading.next(BATCH_RECORDS_MAX).await?;
+        for event in &batch.scanned.events {
             let place = (
                 event.stored.at.partition.cast_signed(),
                 event.stored.offset.0.cast_signed(),
@@ -53,7 +48,7 @@ pub(super) async fn check(
                     .map_err(|error| differs(vec![format!("{at} was applied, but: {error}")]))?;
             }
         }
-        scan.moved(&scanned.moves);
+        reading.moved(&batch);
     }
     let table = &rebuilder.projection.table;
     let name = table.name;

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 
 use anyhow::anyhow;
-use eventsourcing_postgres::rebuild::{self, Status};
+use eventsourcing_postgres::rebuild::{self, Status, offsets};
 use time::format_description::well_known::Rfc3339;
 
 use super::named;
@@ -80,8 +80,7 @@ fn line(status: &Status) -> anyhow::Result<String> {
         begun_at,
         reported_at,
     } = status;
-    let done: u64 = partitions.iter().map(|at| at.done).sum();
-    let total: u64 = partitions.iter().map(|at| at.total).sum();
+    let (done, total) = offsets(partitions);
     let state = match (running, paused) {
         (false, _) => format!("interrupted while {phase}; `daybook rebuild {projection}` goes on"),
         (true, true) => format!("paused while {phase}"),

@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use eventsourcing_postgres::rebuild::Progress;
+use eventsourcing_postgres::rebuild::{Progress, offsets};
 use indicatif::{HumanBytes, HumanCount, HumanDuration, MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ struct Pace {
 fn pace(progress: &Progress, elapsed: Duration) -> Pace {
     let seconds = elapsed.as_secs_f64().max(f64::MIN_POSITIVE);
     let events_per_s = progress.records as f64 / seconds;
-    let (done, total) = progress.offsets();
+    let (done, total) = offsets(&progress.partitions);
     let left = total.saturating_sub(done) as f64 / events_per_s;
     Pace {
         events_per_s,
@@ -83,7 +83,7 @@ impl Shown {
                 let mut told = lock(told);
                 if told.elapsed() >= LINE_INTERVAL {
                     *told = Instant::now();
-                    let (done, total) = progress.offsets();
+                    let (done, total) = offsets(&progress.partitions);
                     eprintln!(
                         "{}: {done}/{total} {}",
                         progress.projection,
@@ -112,7 +112,7 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Bars {
     fn at(&mut self, progress: &Progress, pace: &Pace) {
-        let (done, total) = progress.offsets();
+        let (done, total) = offsets(&progress.partitions);
         self.whole.set_length(total);
         self.whole.set_position(done);
         self.whole.set_message(said(progress, pace));
@@ -151,7 +151,7 @@ fn said(progress: &Progress, pace: &Pace) -> String {
 }
 
 fn as_json(progress: &Progress, pace: &Pace) -> Value {
-    let (done, total) = progress.offsets();
+    let (done, total) = offsets(&progress.partitions);
     json!({
         "event": "progress", "projection": progress.projection, "version": progress.version,
         "phase": progress.phase, "paused": progress.paused, "done": done, "total": total,
