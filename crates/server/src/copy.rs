@@ -10,6 +10,7 @@ use eventsourcing::copy::{Config as Limits, CopyError, PartitionCopy, patiently}
 use eventsourcing_postgres::log::moves::{self, CopyLock, Home};
 use futures::{StreamExt, TryStreamExt};
 
+use crate::INTERRUPTED_EXIT_CODE;
 use crate::config::LogKind;
 use crate::parts::{Parts, Topics, generation};
 use progress::Bar;
@@ -59,7 +60,7 @@ pub async fn run(parts: &Parts, goal: Goal) -> anyhow::Result<ExitCode> {
         interrupted = tokio::signal::ctrl_c() => {
             interrupted.context("Ctrl-C")?;
             eprintln!("interrupted; {}", where_it_stands(parts).await?);
-            Ok(ExitCode::from(130))
+            Ok(ExitCode::from(INTERRUPTED_EXIT_CODE))
         }
     }
 }

@@ -14,7 +14,7 @@ pub use catalogue::{Item, Offered, offer};
 pub use client::{Answer, Client, Refused, SendError};
 pub use demo::catalogue as demo_catalogue;
 pub use eshop::{Loaded, load as load_eshop, run as run_eshop};
-pub use online_retail::{INTERRUPTED_EXIT_CODE, Summary, run as run_online_retail};
+pub use online_retail::{Summary, run as run_online_retail};
 pub use rejects::{Rejected, Rejects};
 
 use std::io::Read;

@@ -13,3 +13,6 @@ pub mod roles;
 pub mod supervisor;
 pub mod telemetry;
 pub mod up;
+
+/// What a shell takes for "ended by Ctrl-C".
+pub const INTERRUPTED_EXIT_CODE: u8 = 130;

@@ -13,12 +13,10 @@ use eventsourcing_postgres::rebuild::{Limits, RebuildError, Rebuilder, Rebuilt, 
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use crate::INTERRUPTED_EXIT_CODE;
 use crate::parts::{Parts, generation};
 pub use control::{Order, give, status};
 use progress::Shown;
-
-/// What a shell takes for "ended by Ctrl-C".
-const INTERRUPTED_EXIT_CODE: u8 = 130;
 
 /// Which projections, and how.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ use eventsourcing_postgres::generations::{self, Moved, SwitchError};
 use eventsourcing_postgres::log::moves::CopyLock;
 use futures::future::try_join_all;
 
+use crate::INTERRUPTED_EXIT_CODE;
 use crate::copy::progress::Bar;
 use crate::parts::{Parts, services};
 use plan::{Plan, plan};
@@ -42,7 +43,7 @@ pub async fn run(parts: &Parts, wanted: Wanted) -> anyhow::Result<ExitCode> {
         interrupted = tokio::signal::ctrl_c() => {
             interrupted.context("Ctrl-C")?;
             eprintln!("interrupted; {}", plan::where_it_stands(parts).await?);
-            Ok(ExitCode::from(130))
+            Ok(ExitCode::from(INTERRUPTED_EXIT_CODE))
         }
     }
 }

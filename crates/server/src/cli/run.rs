@@ -9,9 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 
 use super::{Cli, Command, How, Import, LogCommand, ParkedCommand, Rebuild, RebuildCommand, TopicsCommand};
+use crate::INTERRUPTED_EXIT_CODE;
 use crate::config::{self, Config, Effective};
 use crate::copy::{self, Goal};
-use crate::import::{self, Ended, INTERRUPTED_EXIT_CODE, Options};
+use crate::import::{self, Ended, Options};
 use crate::maintenance;
 use crate::parts::Parts;
 use crate::read_log::{self, Selection};
@@ -192,9 +193,7 @@ async fn run_import(config: &Config, import: Import) -> anyhow::Result<ExitCode>
                     eprintln!(
                         "interrupted; what was sent is in the log. Run the same command again to go on."
                     );
-                    Ok(ExitCode::from(
-                        u8::try_from(INTERRUPTED_EXIT_CODE).expect("130 fits"),
-                    ))
+                    Ok(ExitCode::from(INTERRUPTED_EXIT_CODE))
                 }
             }
         }

@@ -17,11 +17,9 @@ use super::client::Client;
 use super::progress::Progress;
 use super::rejects::Rejects;
 use super::{Ended, Options};
+use crate::INTERRUPTED_EXIT_CODE;
 use invoice::Invoice;
 pub use summary::Summary;
-
-/// What a shell reports for a program ended by Ctrl-C.
-pub const INTERRUPTED_EXIT_CODE: i32 = 130;
 
 /// Imports the file. Ctrl-C finishes what is in flight and ends with [`Ended::Interrupted`].
 pub async fn run(path: &Path, options: &Options) -> anyhow::Result<(Summary, Ended)> {
@@ -39,7 +37,7 @@ pub async fn run(path: &Path, options: &Options) -> anyhow::Result<(Summary, End
             interrupted.send_replace(true);
             eprintln!("finishing what is in flight; Ctrl-C again stops at once (nothing is lost either way)");
             if tokio::signal::ctrl_c().await.is_ok() {
-                std::process::exit(INTERRUPTED_EXIT_CODE);
+                std::process::exit(i32::from(INTERRUPTED_EXIT_CODE));
             }
         }
     });
