@@ -12,6 +12,7 @@ mod overload;
 mod owners;
 mod pass_through;
 mod processor;
+mod projector;
 mod raw;
 mod rebuild;
 mod report;

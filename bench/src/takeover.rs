@@ -4,27 +4,23 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::quantity::Quantity;
 use domain::stock_item::{StockCommand, StockItem};
-use eventsourcing::assignment::Everything;
 use eventsourcing::clock::{Environment, System};
 use eventsourcing::dispatch::Dispatch;
 use eventsourcing::ids::{Epoch, Offset, OwnerId, Sequence};
 use eventsourcing::log::{Appended, Log};
 use eventsourcing::owner::Service;
-use eventsourcing::projection::runner;
-use eventsourcing::readers::{Presumption, Share};
 use eventsourcing::rule::Term;
 use eventsourcing::state_table::StateTable;
 use eventsourcing::states::States;
 use eventsourcing::topic::{Topic, TopicPartition};
-use eventsourcing_postgres::projection::{PostgresReadModel, Projection};
+use eventsourcing_postgres::projection::Projection;
 use eventsourcing_postgres::states::PostgresStates;
 use sqlx::PgPool;
-use tokio_util::sync::CancellationToken;
 
 use crate::cell::{Cell, Contender};
 use crate::goals::Weight;
@@ -32,14 +28,13 @@ use crate::history::{AGGREGATES, EVENTS, History, fence};
 use crate::in_process::context;
 use crate::owners::Owners;
 use crate::processor;
+use crate::projector;
 use crate::report::{Bar, Row};
 use crate::series::{Plan, alternate};
 use crate::stage::{Durability, Grounds, kafka};
 
 /// Events above the table's checkpoint: a second's worth of a busy partition, by which the projector is behind.
 const TAIL: u64 = 10_000;
-/// The table must be complete within this time.
-const TABLE_MAX: Duration = Duration::from_mins(15);
 /// Pairs with a replay of the whole log are long, and far from their bar.
 const REPLAY_PAIRS_MAX: usize = 5;
 
@@ -64,7 +59,9 @@ impl Past {
             log,
             states: Arc::new(PostgresStates::new(pool.clone())),
         };
-        past.tabulate(pool).await.context("filling the table of states")?;
+        past.tabulate(&pool)
+            .await
+            .context("filling the table of states")?;
         history.write(EVENTS..EVENTS + TAIL).await?;
         Ok(past)
     }
@@ -79,31 +76,11 @@ impl Past {
     }
 
     /// Runs the projector until the table has all there is.
-    async fn tabulate(&self, pool: PgPool) -> anyhow::Result<()> {
-        let (end, began) = (self.log.bounds(&self.at()).await?.end, Instant::now());
-        let stop = CancellationToken::new();
-        let assignment = Box::new(Everything::of(vec![self.at()]));
-        let settings = runner::Settings {
-            log: Arc::clone(&self.log),
-            topic: self.topic.clone(),
-            read_model: Arc::new(PostgresReadModel::new(
-                pool,
-                Projection::view::<States<StockItem>>(),
-                eventsourcing_postgres::projection::Config::default(),
-            )),
-            config: runner::Config::default(),
-        };
-        let share = Share::follow(self.topic.clone(), assignment, Presumption::Nothing);
-        let (_, ended) = runner::spawn(settings, share, stop.clone());
-        while self.checkpoint().await? != Some(end) {
-            ensure!(!ended.is_finished(), "the projector has ended");
-            ensure!(began.elapsed() < TABLE_MAX, "the table is not complete in time");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        eprintln!("the table has them after {:.1} s", began.elapsed().as_secs_f64());
-        stop.cancel();
-        ended.await??;
-        Ok(())
+    async fn tabulate(&self, pool: &PgPool) -> anyhow::Result<()> {
+        let end = self.log.bounds(&self.at()).await?.end;
+        let is_done = async || Ok(self.checkpoint().await? == Some(end));
+        let states = Projection::view::<States<StockItem>>();
+        projector::catch_up((pool, &self.log, &self.topic), 1, states, is_done).await
     }
 }
 

@@ -1,36 +1,29 @@
 //! Orders of the past on several partitions, and a live read model that has them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use anyhow::ensure;
 use domain::ids::{Country, CustomerId};
 use domain::money::Price;
 use domain::order::{Line, Lines, Order, OrderCommand, Sale};
 use domain::quantity::Quantity;
 use domain::sku::Sku;
 use eventsourcing::aggregate::Aggregate;
-use eventsourcing::assignment::Everything;
 use eventsourcing::ids::{AggregateId, Sequence};
 use eventsourcing::log::Log;
-use eventsourcing::projection::runner;
-use eventsourcing::readers::{Presumption, Share};
 use eventsourcing::topic::Topic;
-use eventsourcing_postgres::projection::{PostgresReadModel, Projection};
+use eventsourcing_postgres::projection::Projection;
 use eventsourcing_postgres::rebuild::Rebuilder;
 use projections::orders::Orders;
 use sqlx::PgPool;
-use tokio_util::sync::CancellationToken;
 
 use crate::history::{BATCH, History};
+use crate::projector;
 use crate::stage::{Durability, Grounds, kafka};
 
 /// Orders of each partition; each is placed and confirmed.
 const ORDERS: u64 = 125_000;
 /// An order has one to so many lines.
 const LINES_MAX: u64 = 5;
-/// The live version must be complete within this time.
-const LIVE_MAX: Duration = Duration::from_mins(15);
 
 pub(super) struct Past {
     pub(super) brokers: String,
@@ -81,50 +74,18 @@ impl Past {
             topic,
             projection,
         } = &self.rebuilder;
-        let (stop, began) = (CancellationToken::new(), Instant::now());
-        let all = (0..self.partitions).map(|partition| topic.partition(partition));
-        let settings = runner::Settings {
-            log: Arc::clone(log),
-            topic: topic.clone(),
-            read_model: Arc::new(PostgresReadModel::new(
-                pool.clone(),
-                projection.clone(),
-                eventsourcing_postgres::projection::Config::default(),
-            )),
-            config: runner::Config::default(),
-        };
-        let share = Share::follow(
-            topic.clone(),
-            Box::new(Everything::of(all.collect())),
-            Presumption::Nothing,
-        );
-        let (_, ended) = runner::spawn(settings, share, stop.clone());
         // Each partition holds a fence besides.
         let expected = i64::try_from(self.events)? + i64::from(self.partitions);
-        loop {
+        let is_done = async || {
             let sum =
                 r#"SELECT coalesce(sum("offset" + 1), 0)::BIGINT FROM read.checkpoints WHERE topic = $1"#;
             let done: i64 = sqlx::query_scalar(sum)
                 .bind(topic.as_str())
                 .fetch_one(pool)
                 .await?;
-            if done == expected {
-                break;
-            }
-            ensure!(!ended.is_finished(), "the projector has ended");
-            ensure!(
-                began.elapsed() < LIVE_MAX,
-                "the live version is not complete in time"
-            );
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        eprintln!(
-            "the live projector had them after {:.1} s",
-            began.elapsed().as_secs_f64()
-        );
-        stop.cancel();
-        ended.await??;
-        Ok(())
+            Ok(done == expected)
+        };
+        projector::catch_up((pool, log, topic), self.partitions, projection.clone(), is_done).await
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{Frozen, Tether, eventually};
 
@@ -199,8 +200,7 @@ impl Daybook {
     /// SIGTERM.
     pub fn ask_to_stop(&self) {
         let (child, _) = self.child.as_ref().expect("runs");
-        let process = rustix::process::Pid::from_child(child);
-        rustix::process::kill_process(process, rustix::process::Signal::TERM).expect("ours to stop");
+        send(child, Signal::TERM);
     }
 
     /// All that it wrote.
@@ -223,7 +223,10 @@ impl Drop for Daybook {
 }
 
 /// Ctrl-C, to a command that runs.
-pub fn interrupt(child: &std::process::Child) {
-    let process = rustix::process::Pid::from_child(child);
-    rustix::process::kill_process(process, rustix::process::Signal::INT).expect("ours to interrupt");
+pub fn interrupt(child: &Child) {
+    send(child, Signal::INT);
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).expect("ours to signal");
 }
