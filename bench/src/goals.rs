@@ -27,6 +27,8 @@ pub(crate) struct Weight {
     pub(crate) clients: usize,
     /// Commands per second of the open loop.
     pub(crate) rate: u32,
+    /// Of the past that is projected or rebuilt.
+    pub(crate) events: u64,
 }
 
 /// G3: the whole command path against pass-through.

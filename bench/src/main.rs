@@ -14,7 +14,7 @@ mod pass_through;
 mod processor;
 mod projector;
 mod raw;
-mod rebuild;
+mod read_side;
 mod report;
 mod series;
 mod shape;
@@ -62,8 +62,14 @@ enum Action {
     G5(Options),
     /// One hot aggregate against many.
     G7(Options),
+    /// The live projector against reading its records and writing its rows.
+    G8(Options),
     /// A whole rebuild against reading its records and writing its rows.
     G9(Options),
+    /// How soon an order is visible, against raw produce → consume.
+    G10(Options),
+    /// An order by its id against a bare handler over the same table.
+    G11(Options),
     /// Memory of an owner against a map of the same states.
     G12(Options),
     /// Take-over against a fence and the tail, and against a replay of the whole log.
@@ -77,6 +83,14 @@ enum Action {
     /// Serves the limit of G3; started by the others.
     #[command(hide = true)]
     PassThrough(PassThrough),
+    /// Serves the limit of G11; started by the others.
+    #[command(hide = true)]
+    ById {
+        #[arg(long)]
+        listen: SocketAddr,
+        #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+        database: String,
+    },
     /// Keeps the aggregates of a partition and says what that takes; started by G12.
     #[command(hide = true)]
     Hold(memory::Hold),
@@ -99,6 +113,9 @@ struct Options {
     /// Commands per second of the open loop.
     #[arg(long, default_value_t = 1_000)]
     rate: u32,
+    /// Events of the past that is projected or rebuilt.
+    #[arg(long, default_value_t = 1_000_000)]
+    events: u64,
     /// Partitions of each topic.
     #[arg(long, default_value_t = 4)]
     partitions: u32,
@@ -159,6 +176,7 @@ struct PassThrough {
 async fn main() -> anyhow::Result<()> {
     let (goals, options): (&[Goal], Options) = match Arguments::parse().command {
         Action::PassThrough(arguments) => return pass_through(arguments).await,
+        Action::ById { listen, database } => return read_side::serve_by_id(listen, &database).await,
         Action::Hold(arguments) => return memory::hold(arguments).await,
         Action::All(options) => (
             &[
@@ -166,7 +184,10 @@ async fn main() -> anyhow::Result<()> {
                 Goal::G4,
                 Goal::G5,
                 Goal::G7,
+                Goal::G8,
                 Goal::G9,
+                Goal::G10,
+                Goal::G11,
                 Goal::G12,
                 Goal::G13,
                 Goal::G14,
@@ -178,7 +199,10 @@ async fn main() -> anyhow::Result<()> {
         Action::G4(options) => (&[Goal::G4], options),
         Action::G5(options) => (&[Goal::G5], options),
         Action::G7(options) => (&[Goal::G7], options),
+        Action::G8(options) => (&[Goal::G8], options),
         Action::G9(options) => (&[Goal::G9], options),
+        Action::G10(options) => (&[Goal::G10], options),
+        Action::G11(options) => (&[Goal::G11], options),
         Action::G12(options) => (&[Goal::G12], options),
         Action::G13(options) => (&[Goal::G13], options),
         Action::G14(options) => (&[Goal::G14], options),
@@ -207,7 +231,10 @@ enum Goal {
     G4,
     G5,
     G7,
+    G8,
     G9,
+    G10,
+    G11,
     G12,
     G13,
     G14,
@@ -225,9 +252,12 @@ async fn measure(goals: &[Goal], options: &Options) -> anyhow::Result<Vec<Row>> 
                 .transpose()?,
         )
     };
-    let needs_daybook = goals
-        .iter()
-        .any(|goal| !matches!(goal, Goal::G4 | Goal::G9 | Goal::G12 | Goal::G13 | Goal::Null));
+    let needs_daybook = goals.iter().any(|goal| {
+        !matches!(
+            goal,
+            Goal::G4 | Goal::G8 | Goal::G9 | Goal::G12 | Goal::G13 | Goal::Null
+        )
+    });
     let grounds = Grounds {
         daybook: match named()? {
             Some(path) => path,
@@ -246,14 +276,17 @@ async fn measure(goals: &[Goal], options: &Options) -> anyhow::Result<Vec<Row>> 
         connections: options.connections,
         clients: options.clients,
         rate: options.rate,
+        events: options.events,
     };
     let mut rows = Vec::new();
     for goal in goals {
         let durabilities = match goal {
             Goal::Postgres => &[Durability::Postgres],
             // Nobody flushes what is read.
-            Goal::G9 | Goal::G12 | Goal::G13 => &[Durability::PageCache],
-            Goal::G3 | Goal::G4 | Goal::G5 | Goal::G7 | Goal::G14 | Goal::Null => options.mode.durabilities(),
+            Goal::G8 | Goal::G9 | Goal::G11 | Goal::G12 | Goal::G13 => &[Durability::PageCache],
+            Goal::G3 | Goal::G4 | Goal::G5 | Goal::G7 | Goal::G10 | Goal::G14 | Goal::Null => {
+                options.mode.durabilities()
+            }
         };
         for durability in durabilities {
             rows.extend(match goal {
@@ -261,7 +294,10 @@ async fn measure(goals: &[Goal], options: &Options) -> anyhow::Result<Vec<Row>> 
                 Goal::G4 => goals::g4(&grounds, weight, *durability).await?,
                 Goal::G5 => goals::g5(&grounds, weight, *durability).await?,
                 Goal::G7 => goals::g7(&grounds, weight, *durability).await?,
-                Goal::G9 => rebuild::g9(&grounds, weight, *durability).await?,
+                Goal::G8 => read_side::g8(&grounds, weight, *durability).await?,
+                Goal::G9 => read_side::g9(&grounds, weight, *durability).await?,
+                Goal::G10 => read_side::g10(&grounds, weight, *durability).await?,
+                Goal::G11 => read_side::g11(&grounds, weight, *durability).await?,
                 Goal::G12 => memory::g12(&grounds, weight, *durability).await?,
                 Goal::G13 => takeover::g13(&grounds, weight, *durability).await?,
                 Goal::G14 => overload::g14(&grounds, weight, *durability).await?,

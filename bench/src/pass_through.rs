@@ -53,6 +53,11 @@ pub(crate) async fn serve(address: SocketAddr, target: &Target) -> anyhow::Resul
         ids: AtomicU64::new(0),
     });
     let router = Router::new().route("/v1/orders", post(accept)).with_state(server);
+    answer(address, router).await
+}
+
+/// Answers as Daybook's server does, until the process is ended.
+pub(crate) async fn answer(address: SocketAddr, router: Router) -> anyhow::Result<()> {
     let listener = TcpListener::bind(address).await?;
     loop {
         let (stream, _) = listener.accept().await?;

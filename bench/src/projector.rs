@@ -15,14 +15,19 @@ use tokio_util::sync::CancellationToken;
 
 /// It must have caught up within this time.
 const PATIENCE: Duration = Duration::from_mins(15);
+/// How often somebody looks whether it has.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Runs it on all `partitions` of the topic until `is_done`; says how long that took.
-pub(crate) async fn catch_up(
+pub(crate) async fn catch_up<Done>(
     (pool, log, topic): (&PgPool, &Arc<dyn Log>, &Topic),
     partitions: u32,
     projection: Projection,
-    is_done: impl AsyncFn() -> anyhow::Result<bool>,
-) -> anyhow::Result<()> {
+    is_done: impl Fn() -> Done,
+) -> anyhow::Result<Duration>
+where
+    Done: Future<Output = anyhow::Result<bool>>,
+{
     let (stop, began) = (CancellationToken::new(), Instant::now());
     let all = (0..partitions).map(|partition| topic.partition(partition));
     let assignment = Box::new(Everything::of(all.collect()));
@@ -41,9 +46,11 @@ pub(crate) async fn catch_up(
     while !is_done().await? {
         ensure!(!ended.is_finished(), "the projector has ended");
         ensure!(began.elapsed() < PATIENCE, "the table is not complete in time");
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(LOOK).await;
     }
-    eprintln!("the table has them after {:.1} s", began.elapsed().as_secs_f64());
+    let took = began.elapsed();
+    eprintln!("the table has them after {:.1} s", took.as_secs_f64());
     stop.cancel();
-    Ok(ended.await??)
+    ended.await??;
+    Ok(took)
 }

@@ -88,21 +88,7 @@ impl Grounds {
         durability: Durability,
         requests_max: Option<usize>,
     ) -> anyhow::Result<Stage> {
-        let broker = tokio::task::spawn_blocking(testkit::kafka).await?;
-        let place = Place {
-            log: if durability == Durability::Postgres {
-                "postgres"
-            } else {
-                "kafka"
-            },
-            brokers: broker.brokers,
-            database: testkit::postgres().await.url,
-            prefix: broker.prefix,
-            partitions: self.partitions,
-            flush: durability == Durability::Flushed,
-            linger_ms: self.linger_ms(durability),
-            requests_max,
-        };
+        let place = self.place(durability, requests_max).await?;
         let server = system::daybook(&self.daybook, &place).await?;
         shop::seed(server.address).await.context("seeding the products")?;
         let log: Arc<dyn Log> = match durability {
@@ -121,6 +107,29 @@ impl Grounds {
             durability,
             log,
             run: rand::random(),
+        })
+    }
+
+    /// A fresh database, and a prefix for topics of its own.
+    pub(crate) async fn place(
+        &self,
+        durability: Durability,
+        requests_max: Option<usize>,
+    ) -> anyhow::Result<Place> {
+        let broker = tokio::task::spawn_blocking(testkit::kafka).await?;
+        Ok(Place {
+            log: if durability == Durability::Postgres {
+                "postgres"
+            } else {
+                "kafka"
+            },
+            brokers: broker.brokers,
+            database: testkit::postgres().await.url,
+            prefix: broker.prefix,
+            partitions: self.partitions,
+            flush: durability == Durability::Flushed,
+            linger_ms: self.linger_ms(durability),
+            requests_max,
         })
     }
 

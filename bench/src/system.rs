@@ -42,29 +42,35 @@ pub(crate) struct Place {
 
 impl Place {
     fn command(&self, binary: &Path, directory: &Path) -> Command {
-        let mut command = Command::new(binary);
-        // Only what is said here: nothing of the caller's environment or directory.
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DAYBOOK_")) {
-            command.env_remove(name);
-        }
+        let mut command = bare(binary, directory);
         command
-            .current_dir(directory)
-            .env("DAYBOOK_DEV", "true")
             .env("DAYBOOK_LOG", self.log)
             .env("DAYBOOK_DATA", directory.join("data"))
             .env("DAYBOOK_TOPICS_PREFIX", &self.prefix)
             .env("DAYBOOK_TOPICS_PARTITIONS", self.partitions.to_string())
             .env("DAYBOOK_TOPICS_FLUSH", self.flush.to_string())
             .env("DAYBOOK_KAFKA_LINGER_MS", self.linger_ms.to_string())
-            .env("DAYBOOK_TELEMETRY_LOG_FILTER", "warn")
             .env("DATABASE_URL", &self.database)
-            .env("KAFKA_BROKERS", &self.brokers)
-            .stdin(Stdio::null());
+            .env("KAFKA_BROKERS", &self.brokers);
         if let Some(most) = self.requests_max {
             command.env("DAYBOOK_HTTP_REQUESTS_MAX", most.to_string());
         }
         command
     }
+}
+
+/// Only with what is said here: nothing of the caller's environment or directory.
+fn bare(binary: &Path, directory: &Path) -> Command {
+    let mut command = Command::new(binary);
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DAYBOOK_")) {
+        command.env_remove(name);
+    }
+    command
+        .current_dir(directory)
+        .env("DAYBOOK_DEV", "true")
+        .env("DAYBOOK_TELEMETRY_LOG_FILTER", "warn")
+        .stdin(Stdio::null());
+    command
 }
 
 /// The command role of Daybook, on topics created for it.
@@ -77,6 +83,19 @@ pub(crate) async fn daybook(binary: &Path, place: &Place) -> anyhow::Result<Serv
     command.env("DAYBOOK_LISTEN_COMMANDS", address.to_string());
     command.env("DAYBOOK_LISTEN_COMMANDS_URL", format!("http://{address}"));
     start(command, address, directory).await
+}
+
+/// A whole Daybook, and where its query API is; its commands are at the server's address.
+pub(crate) async fn whole(binary: &Path, place: &Place) -> anyhow::Result<(Server, SocketAddr)> {
+    let directory = tempfile::tempdir()?;
+    create_topics(binary, place, directory.path()).await?;
+    let (commands, queries) = (free_address()?, free_address()?);
+    let mut command = place.command(binary, directory.path());
+    command
+        .arg("up")
+        .env("DAYBOOK_LISTEN_COMMANDS", commands.to_string())
+        .env("DAYBOOK_LISTEN_QUERIES", queries.to_string());
+    Ok((start(command, commands, directory).await?, queries))
 }
 
 /// A broker answers questions about a topic a moment after it has created it, so `topics create` may
@@ -116,6 +135,31 @@ pub(crate) async fn pass_through(target: &Target) -> anyhow::Result<Server> {
         .args(["--linger-ms", &target.linger_ms.to_string()])
         .arg("--shape")
         .arg(shape)
+        .stdin(Stdio::null());
+    start(command, address, directory).await
+}
+
+/// The query API of Daybook over read models that are there.
+pub(crate) async fn queries(binary: &Path, database: &str) -> anyhow::Result<Server> {
+    let directory = tempfile::tempdir()?;
+    let address = free_address()?;
+    let mut command = bare(binary, directory.path());
+    command
+        .arg("queries")
+        .env("DATABASE_URL", database)
+        .env("DAYBOOK_LISTEN_QUERIES", address.to_string());
+    start(command, address, directory).await
+}
+
+/// The limit of the query API, by this program itself.
+pub(crate) async fn by_id(database: &str) -> anyhow::Result<Server> {
+    let directory = tempfile::tempdir()?;
+    let address = free_address()?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .arg("by-id")
+        .args(["--listen", &address.to_string()])
+        .env("DATABASE_URL", database)
         .stdin(Stdio::null());
     start(command, address, directory).await
 }

@@ -78,9 +78,10 @@ impl Past {
     /// Runs the projector until the table has all there is.
     async fn tabulate(&self, pool: &PgPool) -> anyhow::Result<()> {
         let end = self.log.bounds(&self.at()).await?.end;
-        let is_done = async || Ok(self.checkpoint().await? == Some(end));
+        let is_done = || async { Ok(self.checkpoint().await? == Some(end)) };
         let states = Projection::view::<States<StockItem>>();
-        projector::catch_up((pool, &self.log, &self.topic), 1, states, is_done).await
+        projector::catch_up((pool, &self.log, &self.topic), 1, states, is_done).await?;
+        Ok(())
     }
 }
 

@@ -62,8 +62,9 @@ impl Answer {
     }
 }
 
-/// Of `orders/3@1042`.
+/// Of `orders/3@1042`; the first one of several.
 fn position(text: &str) -> anyhow::Result<Ack> {
+    let text = text.split(',').next().unwrap_or(text);
     let place = text.split_once('/').and_then(|(_, place)| place.split_once('@'));
     let (partition, offset) = place.with_context(|| format!("no position: {text:?}"))?;
     Ok(Ack {

@@ -78,32 +78,43 @@ pub(crate) async fn run(load: Load) -> anyhow::Result<Tally> {
 }
 
 fn connection(load: &Load, number: u32, start: Instant) -> anyhow::Result<Tally> {
-    let mut stream = TcpStream::connect(load.server)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(ANSWER_MAX))?;
+    let mut stream = connect(load.server)?;
     let mut tally = Tally::new(load.duration);
-    let mut request = Vec::with_capacity(2_048);
+    let (mut request, mut received) = (Vec::with_capacity(2_048), Vec::with_capacity(4_096));
     for due in schedule(start, load.rate, number, load.connections, load.duration) {
         request.clear();
         load.requests
             .write(load.numbers.fetch_add(1, Ordering::Relaxed), &mut request);
         sleep_until(due);
-        stream.write_all(&request)?;
-        let answer = answer(&mut stream)?;
+        let answer = exchange(&mut stream, &request, &mut received)?;
         tally.answered(&answer, due.elapsed(), true);
     }
     Ok(tally)
 }
 
-fn answer(stream: &mut TcpStream) -> anyhow::Result<Answer> {
-    let mut received = [0; 8_192];
-    let mut length = 0;
+/// A connection that does not wait for ever.
+pub(crate) fn connect(server: SocketAddr) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(server)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(ANSWER_MAX))?;
+    Ok(stream)
+}
+
+/// Sends a request and reads its answer, whose bytes are in `received` then.
+pub(crate) fn exchange(
+    stream: &mut TcpStream,
+    request: &[u8],
+    received: &mut Vec<u8>,
+) -> anyhow::Result<Answer> {
+    stream.write_all(request)?;
+    received.clear();
+    let mut bytes = [0; 4_096];
     loop {
-        match stream.read(&mut received[length..])? {
-            0 => bail!("the server closed the connection, or its answer is too long"),
-            count => length += count,
+        match stream.read(&mut bytes)? {
+            0 => bail!("the server closed the connection"),
+            count => received.extend_from_slice(&bytes[..count]),
         }
-        if let Some(answer) = Answer::parse(&received[..length])? {
+        if let Some(answer) = Answer::parse(received)? {
             return Ok(answer);
         }
     }

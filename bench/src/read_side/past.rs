@@ -1,6 +1,7 @@
 //! Orders of the past on several partitions, and a live read model that has them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::ids::{Country, CustomerId};
 use domain::money::Price;
@@ -20,29 +21,35 @@ use crate::history::{BATCH, History};
 use crate::projector;
 use crate::stage::{Durability, Grounds, kafka};
 
-/// Orders of each partition; each is placed and confirmed.
-const ORDERS: u64 = 125_000;
+/// Each order is placed and confirmed.
+const EVENTS_OF_AN_ORDER: u64 = 2;
 /// An order has one to so many lines.
 const LINES_MAX: u64 = 5;
 
 pub(super) struct Past {
     pub(super) brokers: String,
+    pub(super) database: String,
+    /// Orders of each partition.
+    pub(super) orders: u64,
     pub(super) partitions: u32,
     pub(super) events: u64,
     pub(super) rebuilder: Rebuilder,
 }
 
 impl Past {
-    pub(super) async fn make(grounds: &Grounds, durability: Durability) -> anyhow::Result<Self> {
+    /// About so many events, and the live version that has them.
+    pub(super) async fn make(grounds: &Grounds, durability: Durability, events: u64) -> anyhow::Result<Self> {
         let (brokers, topic) = grounds.topic(durability, "rebuild").await?;
         let log = kafka(&brokers)?;
-        let pool = PgPool::connect(&testkit::postgres().await.url).await?;
+        let database = testkit::postgres().await.url;
+        let pool = PgPool::connect(&database).await?;
         eventsourcing_postgres::migrate::migrate(&pool).await?;
         let partitions = grounds.partitions;
-        let events = 2 * ORDERS * u64::from(partitions);
+        let orders = events.div_ceil(EVENTS_OF_AN_ORDER * u64::from(partitions));
+        let events = orders * EVENTS_OF_AN_ORDER * u64::from(partitions);
         eprintln!("{events} events in {partitions} partitions of {topic}");
         for partition in 0..partitions {
-            write(&log, &topic, partition).await?;
+            write(&log, &topic, partition, orders).await?;
         }
         let rebuilder = Rebuilder {
             pool,
@@ -52,11 +59,13 @@ impl Past {
         };
         let past = Self {
             brokers,
+            database,
+            orders,
             partitions,
             events,
             rebuilder,
         };
-        past.project().await?;
+        past.project_into(&past.rebuilder.pool).await?;
         Ok(past)
     }
 
@@ -66,34 +75,41 @@ impl Past {
         Ok(count.fetch_one(&self.rebuilder.pool).await?)
     }
 
-    /// Runs the live projector until it has all there is.
-    async fn project(&self) -> anyhow::Result<()> {
+    /// Runs the live projector on the tables in this database until it has all there is; how long that took.
+    pub(super) async fn project_into(&self, pool: &PgPool) -> anyhow::Result<Duration> {
         let Rebuilder {
-            pool,
             log,
             topic,
             projection,
+            ..
         } = &self.rebuilder;
         // Each partition holds a fence besides.
         let expected = i64::try_from(self.events)? + i64::from(self.partitions);
-        let is_done = async || {
-            let sum =
-                r#"SELECT coalesce(sum("offset" + 1), 0)::BIGINT FROM read.checkpoints WHERE topic = $1"#;
-            let done: i64 = sqlx::query_scalar(sum)
-                .bind(topic.as_str())
-                .fetch_one(pool)
-                .await?;
-            Ok(done == expected)
-        };
+        let is_done = || done(pool, topic, expected);
         projector::catch_up((pool, log, topic), self.partitions, projection.clone(), is_done).await
     }
 }
 
-async fn write(log: &Arc<dyn Log>, topic: &Topic, partition: u32) -> anyhow::Result<()> {
+/// The id of an order of this partition.
+pub(super) fn order(partition: u32, number: u64) -> String {
+    format!("order_{partition}_{number:08}")
+}
+
+/// Whether the live version has folded so many records.
+async fn done(pool: &PgPool, topic: &Topic, expected: i64) -> anyhow::Result<bool> {
+    let sum = r#"SELECT coalesce(sum("offset" + 1), 0)::BIGINT FROM read.checkpoints WHERE topic = $1"#;
+    let done: i64 = sqlx::query_scalar(sum)
+        .bind(topic.as_str())
+        .fetch_one(pool)
+        .await?;
+    Ok(done == expected)
+}
+
+async fn write(log: &Arc<dyn Log>, topic: &Topic, partition: u32, orders: u64) -> anyhow::Result<()> {
     let history = History::begin(Arc::clone(log), topic.partition(partition)).await?;
     let mut batch = Vec::with_capacity(BATCH);
-    for number in 0..ORDERS {
-        let id: AggregateId = format!("order_{partition}_{number:08}").parse()?;
+    for number in 0..orders {
+        let id: AggregateId = order(partition, number).parse()?;
         let mut state = <Order as Aggregate>::State::default();
         for (sequence, command) in [
             (1, OrderCommand::Place(sale(number)?)),

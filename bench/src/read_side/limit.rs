@@ -10,11 +10,12 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use sqlx::postgres::PgPoolCopyExt;
-use sqlx::{Executor, PgPool};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgPool};
 
-use super::past::Past;
 use crate::cell::{Cell, Contender};
 use crate::processor;
+
+use super::past::Past;
 
 /// A message comes within this time, or something is wrong.
 const MESSAGE_MAX: Duration = Duration::from_secs(30);
@@ -66,6 +67,22 @@ impl Consuming {
     }
 }
 
+/// Rows on their way into a table.
+#[async_trait]
+pub(super) trait Writing: Send + Sync {
+    /// Writes all of them; how long that took.
+    async fn write(&self) -> anyhow::Result<Duration>;
+}
+
+/// The rows of the live version as `COPY` writes them, one after the other.
+async fn rows(past: &Past) -> anyhow::Result<Vec<Bytes>> {
+    let pool = &past.rebuilder.pool;
+    let rows = pool
+        .copy_out_raw("COPY (SELECT * FROM read.orders) TO STDOUT")
+        .await?;
+    Ok(rows.try_collect().await?)
+}
+
 /// Copies the finished rows into a table without an index.
 pub(super) struct Copying {
     pool: PgPool,
@@ -75,14 +92,14 @@ pub(super) struct Copying {
 impl Copying {
     pub(super) async fn new(past: &Past) -> anyhow::Result<Self> {
         let pool = past.rebuilder.pool.clone();
-        let rows = pool
-            .copy_out_raw("COPY (SELECT * FROM read.orders) TO STDOUT")
-            .await?;
-        let rows = rows.try_collect().await?;
+        let rows = rows(past).await?;
         Ok(Self { pool, rows })
     }
+}
 
-    async fn copy(&self) -> anyhow::Result<Duration> {
+#[async_trait]
+impl Writing for Copying {
+    async fn write(&self) -> anyhow::Result<Duration> {
         let create = "DROP TABLE IF EXISTS bench_copy; CREATE TABLE bench_copy (LIKE read.orders)";
         self.pool.execute(create).await?;
         let began = Instant::now();
@@ -97,32 +114,85 @@ impl Copying {
     }
 }
 
-/// Both, one after the other; the slower one counts.
-pub(super) struct Slower {
-    pub(super) consuming: Consuming,
-    pub(super) copying: Copying,
+/// Rows of one transaction of [`Upserting`]: more made it no faster.
+const STRETCH_ROWS: usize = 5_000;
+
+/// Brings the finished rows into a table with the indexes of the live one: stretch by stretch by `COPY` and one upsert.
+pub(super) struct Upserting {
+    pool: PgPool,
+    stretches: Vec<Vec<u8>>,
+}
+
+impl Upserting {
+    pub(super) async fn new(past: &Past) -> anyhow::Result<Self> {
+        let pool = past.rebuilder.pool.clone();
+        let rows = rows(past).await?;
+        let stretches = rows.chunks(STRETCH_ROWS).map(<[Bytes]>::concat).collect();
+        Ok(Self { pool, stretches })
+    }
 }
 
 #[async_trait]
-impl Contender for Slower {
+impl Writing for Upserting {
+    async fn write(&self) -> anyhow::Result<Duration> {
+        let mut connection = self.pool.acquire().await?;
+        let create = "DROP TABLE IF EXISTS bench_upsert, bench_stretch;
+                      CREATE TABLE bench_upsert (LIKE orders_v1.orders INCLUDING ALL);
+                      CREATE TEMPORARY TABLE bench_stretch (LIKE orders_v1.orders) ON COMMIT DELETE ROWS";
+        connection.execute(create).await?;
+        let set: Vec<String> = sqlx::query_scalar(
+            "SELECT format('%I = EXCLUDED.%I', attname, attname) FROM pg_attribute
+             WHERE attrelid = 'bench_upsert'::regclass AND attnum > 0 AND attname <> 'id'",
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        let upsert = format!(
+            "INSERT INTO bench_upsert SELECT * FROM bench_stretch ON CONFLICT (id) DO UPDATE SET {}",
+            set.join(", ")
+        );
+        let began = Instant::now();
+        for stretch in &self.stretches {
+            let mut transaction = connection.begin().await?;
+            let mut copy = transaction.copy_in_raw("COPY bench_stretch FROM STDIN").await?;
+            copy.send(&stretch[..]).await?;
+            copy.finish().await?;
+            transaction.execute(AssertSqlSafe(upsert.clone())).await?;
+            transaction.commit().await?;
+        }
+        let took = began.elapsed();
+        connection
+            .execute("DROP TABLE bench_upsert, bench_stretch")
+            .await?;
+        Ok(took)
+    }
+}
+
+/// Both, one after the other; the slower one counts.
+pub(super) struct Slower<W> {
+    pub(super) consuming: Consuming,
+    pub(super) writing: W,
+}
+
+#[async_trait]
+impl<W: Writing> Contender for Slower<W> {
     fn name(&self) -> String {
-        "the slower of raw consume and COPY".to_owned()
+        "the slower of reading the records and writing the rows".to_owned()
     }
 
     async fn run(&mut self, _: Duration) -> anyhow::Result<Cell> {
         let worked = processor::busy_seconds()?;
         let consumed = tokio::task::block_in_place(|| self.consuming.consume())?;
-        let copied = self.copying.copy().await?;
+        let written = self.writing.write().await?;
         eprintln!(
-            "  consumed in {:.2} s, copied in {:.2} s",
+            "  read in {:.2} s, written in {:.2} s",
             consumed.as_secs_f64(),
-            copied.as_secs_f64()
+            written.as_secs_f64()
         );
         Ok(Cell {
             acknowledged: self.consuming.records,
             worked: self.consuming.records,
             cpu_seconds: processor::busy_seconds()? - worked,
-            ..Cell::of_one(consumed.max(copied))
+            ..Cell::of_one(consumed.max(written))
         })
     }
 }

@@ -2,9 +2,6 @@
 //! things that it cannot do without: reading the records with librdkafka alone, and writing the finished rows by `COPY`
 //! into a table without an index.
 
-mod limit;
-mod past;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,8 +15,9 @@ use crate::processor;
 use crate::report::{Bar, Row};
 use crate::series::alternate;
 use crate::stage::{Durability, Grounds};
-use limit::{Consuming, Copying, Slower};
-use past::Past;
+
+use super::limit::{Consuming, Copying, Slower};
+use super::past::Past;
 
 struct Rebuilding {
     rebuilder: Arc<Rebuilder>,
@@ -57,12 +55,15 @@ pub(crate) async fn g9(
     weight: Weight,
     durability: Durability,
 ) -> anyhow::Result<Vec<Row>> {
-    let past = Past::make(grounds, durability).await?;
+    let past = Past::make(grounds, durability, weight.events).await?;
     let (events, rows) = (past.events, past.rows().await?);
     ensure!(rows > 0, "the live version has no rows");
     let consuming = Consuming::new(&past).await?;
     let copying = Copying::new(&past).await.context("the rows to be copied")?;
-    let mut limit = Slower { consuming, copying };
+    let mut limit = Slower {
+        consuming,
+        writing: copying,
+    };
     let mut rebuilding = Rebuilding {
         rebuilder: Arc::new(past.rebuilder),
         rows,
