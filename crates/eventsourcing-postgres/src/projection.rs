@@ -4,6 +4,7 @@
 
 mod apply;
 mod checkpoint;
+mod columns;
 mod copy_in;
 mod fold;
 mod read_model;
@@ -20,7 +21,7 @@ pub(crate) use apply::{begin, park, transact};
 pub(crate) use checkpoint::{advance, from_row, load as load_checkpoints, read as read_checkpoints};
 pub(crate) use fold::{Parked, Rows, Writing};
 pub use read_model::{Config, PostgresReadModel};
-pub(crate) use table::{create_indexes, create_table, load as load_sql, point_view, schema, shape};
+pub(crate) use table::{create_table, indexes, load as load_sql, point_view, schema, shape};
 pub(crate) use version::{
     active, active_version, ensure_active, fingerprint, record_fingerprint, refuse_replaced,
 };

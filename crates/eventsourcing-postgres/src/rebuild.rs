@@ -22,13 +22,13 @@ use std::sync::Arc;
 
 use eventsourcing::log::Log;
 use eventsourcing::topic::Topic;
-use sqlx::{Connection, PgConnection, PgPool};
+use futures::{TryStreamExt, stream};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
-use crate::deadline::while_alive;
+use crate::deadline::{lend, while_alive};
 use crate::projection::{
-    Projection, ProjectionError, active, create_indexes, fingerprint, read_checkpoints, refuse_replaced,
-    schema,
+    Projection, ProjectionError, active, fingerprint, indexes, read_checkpoints, refuse_replaced, schema,
 };
 use build::Build;
 pub use control::{Status, status};
@@ -234,18 +234,12 @@ async fn make(
     let Build {
         rebuilder, version, ..
     } = *build;
-    let projection = &rebuilder.projection;
     if same_fold {
         compare::refuse_altered(&mut *connection, build).await?;
     }
     bulk::run(&mut *connection, build, limits).await?;
     build.course.enter(Phase::Indexing);
-    create_indexes(
-        &mut *connection,
-        &schema(projection.name, version),
-        &projection.table,
-    )
-    .await?;
+    index(build, limits.workers).await?;
     build.course.enter(Phase::Verifying);
     let (rows, verified) = if same_fold {
         let rows = compare::with_live(&rebuilder.pool, &mut *connection, build).await?;
@@ -265,6 +259,21 @@ async fn make(
         records: build.course.records(),
         verified,
     })
+}
+
+/// Builds the secondary indexes, as many at once as there are workers.
+async fn index(build: &Build<'_>, workers: usize) -> Result<(), RebuildError> {
+    let Rebuilder { pool, projection, .. } = build.rebuilder;
+    let create = async |sql: String| {
+        let mut lent = lend(pool).await?;
+        lent.execute(AssertSqlSafe(sql)).await?;
+        lent.give_back();
+        Ok(())
+    };
+    let indexes = indexes(&schema(projection.name, build.version), &projection.table);
+    stream::iter(indexes.into_iter().map(Ok))
+        .try_for_each_concurrent(workers, create)
+        .await
 }
 
 /// What stays and what goes. A version that only lacks time is kept for the next rebuild to go on with.

@@ -1,6 +1,8 @@
 //! Orders: the detail of one, and those of a customer.
 
-use domain::order::{self, OrderEvent, RejectReason, Sale};
+use std::sync::Arc;
+
+use domain::order::{self, Lines, OrderEvent, RejectReason, Sale};
 use eventsourcing::aggregate::Recorded;
 use eventsourcing::projection::{Change, FoldError, Row, Table, View};
 use serde::{Deserialize, Serialize};
@@ -33,7 +35,7 @@ pub struct OrderRow {
     /// Units of all lines.
     pub units: i64,
     /// `[{sku, quantity, unit_price}]`, unit price in minor units.
-    pub lines: serde_json::Value,
+    pub lines: Arc<Lines>,
     /// Of the last event.
     pub sequence: i64,
     /// When it was ordered.
@@ -78,9 +80,8 @@ fn opened(
     sale: &Sale,
     invoice: Option<String>,
     placed_at: OffsetDateTime,
-) -> Result<OrderRow, FoldError> {
-    let lines = serde_json::to_value(sale.lines.as_slice());
-    Ok(OrderRow {
+) -> OrderRow {
+    OrderRow {
         id: event.aggregate.to_string(),
         status: status.to_owned(),
         reason: None,
@@ -90,11 +91,11 @@ fn opened(
         currency: sale.currency.to_string(),
         total: sale.lines.total(),
         units: sale.lines.units(),
-        lines: lines.map_err(|error| FoldError::new(error.to_string()))?,
+        lines: Arc::new(sale.lines.clone()),
         sequence: 0,
         placed_at,
         updated_at: event.time,
-    })
+    }
 }
 
 impl View for Orders {
@@ -114,14 +115,14 @@ impl View for Orders {
             })
         };
         let next = match &event.event {
-            OrderEvent::Placed(placed) => opened(event, "placed", &placed.sale, None, event.time)?,
+            OrderEvent::Placed(placed) => opened(event, "placed", &placed.sale, None, event.time),
             OrderEvent::Imported(imported) => {
                 let invoice = Some(imported.invoice.to_string());
-                opened(event, "imported", &imported.sale, invoice, imported.ordered_at)?
+                opened(event, "imported", &imported.sale, invoice, imported.ordered_at)
             }
             OrderEvent::CreditNoteImported(note) => {
                 let invoice = Some(note.invoice.to_string());
-                opened(event, "credit_note", &note.sale, invoice, note.ordered_at)?
+                opened(event, "credit_note", &note.sale, invoice, note.ordered_at)
             }
             OrderEvent::Confirmed(_) => decided("confirmed", None)?,
             OrderEvent::Rejected(rejected) => {

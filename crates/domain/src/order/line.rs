@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::money::Price;
 use crate::quantity::Quantity;
@@ -36,8 +36,8 @@ pub struct Item {
 }
 
 /// 1 to [`LINES_MAX`] lines whose total fits, and whose units of each SKU are a valid quantity.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "Vec<Line>", into = "Vec<Line>")]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(try_from = "Vec<Line>")]
 #[schemars(with = "Vec<Line>")]
 pub struct Lines {
     lines: Vec<Line>,
@@ -116,8 +116,9 @@ impl TryFrom<Vec<Line>> for Lines {
     }
 }
 
-impl From<Lines> for Vec<Line> {
-    fn from(lines: Lines) -> Self {
-        lines.lines
+// Written out, because serde's `into` would copy the lines for each event and each row.
+impl Serialize for Lines {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.lines.serialize(serializer)
     }
 }

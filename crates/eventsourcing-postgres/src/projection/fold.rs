@@ -8,9 +8,9 @@ use std::collections::HashSet;
 
 use async_trait::async_trait;
 use eventsourcing::ids::Digest;
+use eventsourcing::projection::Row;
 use eventsourcing::readers::{Event, Key};
 use eventsourcing::record::Stored;
-use serde_json::Value;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::ProjectionError;
@@ -141,12 +141,21 @@ fn decoded<E: eventsourcing::aggregate::Event>(
     event.decode().map_err(|error| error.to_string())
 }
 
-async fn write(connection: &mut PgConnection, sql: String, rows: Vec<Value>) -> Result<(), ProjectionError> {
+/// Writes rows by a statement that takes them as one JSON array.
+async fn write<R: Row>(
+    connection: &mut PgConnection,
+    sql: String,
+    rows: &[&R],
+) -> Result<(), ProjectionError> {
     if rows.is_empty() {
         return Ok(());
     }
+    let rows = serde_json::to_string(rows).map_err(|source| ProjectionError::Row {
+        table: R::TABLE.name,
+        source,
+    })?;
     sqlx::query(AssertSqlSafe(sql))
-        .bind(Value::Array(rows))
+        .bind(rows)
         .execute(connection)
         .await?;
     Ok(())

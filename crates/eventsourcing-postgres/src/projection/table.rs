@@ -44,18 +44,13 @@ pub(crate) async fn create_table(
     connection.execute(AssertSqlSafe(sql)).await.map(|_| ())
 }
 
-/// Builds the secondary indexes that are missing, after the rows are there.
-pub(crate) async fn create_indexes(
-    connection: &mut PgConnection,
-    schema: &str,
-    table: &Table,
-) -> Result<(), sqlx::Error> {
-    for (number, index) in table.indexes.iter().enumerate() {
-        let name = table.name;
-        let sql = format!("CREATE INDEX IF NOT EXISTS {name}_index_{number} ON {schema}.{name} {index}");
-        connection.execute(AssertSqlSafe(sql)).await?;
-    }
-    Ok(())
+/// What builds the secondary indexes that are missing, after the rows are there; a statement each.
+pub(crate) fn indexes(schema: &str, table: &Table) -> Vec<String> {
+    let name = table.name;
+    let create = |(number, index): (usize, &&str)| {
+        format!("CREATE INDEX IF NOT EXISTS {name}_index_{number} ON {schema}.{name} {index}")
+    };
+    table.indexes.iter().enumerate().map(create).collect()
 }
 
 /// Points the view that readers use at this version. Waits for readers of the view, and lets others
@@ -143,7 +138,7 @@ fn insert(schema: &str, table: &Table, selected: &str, grouped: &str, set: &[Str
     let (name, columns, key, set) = (table.name, columns(table), key(table), set.join(", "));
     format!(
         "INSERT INTO {schema}.{name} AS t ({columns})
-         SELECT {selected} FROM jsonb_populate_recordset(NULL::{schema}.{name}, $1) {grouped}
+         SELECT {selected} FROM jsonb_populate_recordset(NULL::{schema}.{name}, $1::text::jsonb) {grouped}
          ON CONFLICT ({key}) DO UPDATE SET {set}"
     )
 }

@@ -1,11 +1,11 @@
 //! Versions: which one is active, and the first one.
 
 use eventsourcing::topic::Topic;
-use sqlx::PgConnection;
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 use crate::generations::replaced;
 
-use super::{Projection, ProjectionError, create_indexes, create_table, point_view, schema};
+use super::{Projection, ProjectionError, create_table, indexes, point_view, schema};
 
 /// The active version, its row locked against a switch until the transaction ends.
 pub(crate) async fn active_version(
@@ -73,7 +73,9 @@ pub(crate) async fn ensure_active(
     let schema = schema(projection.name, version);
     record_fingerprint(&mut *connection, projection, version).await?;
     create_table(&mut *connection, &schema, &projection.table).await?;
-    create_indexes(&mut *connection, &schema, &projection.table).await?;
+    for index in indexes(&schema, &projection.table) {
+        connection.execute(AssertSqlSafe(index)).await?;
+    }
     point_view(&mut *connection, &schema, &projection.table).await?;
     Ok(version)
 }

@@ -61,10 +61,10 @@ pub(super) async fn with_live(
     let targets = read_checkpoints(&mut snapshot, name, build.live, topic).await?;
     build.fold_to(&mut *connection, &targets).await?;
     let (live, rebuilt) = (schema(name, build.live), schema(name, build.version));
-    let (before, after) = (
-        parts(&mut snapshot, &live, table).await?,
-        parts(&mut *connection, &rebuilt, table).await?,
-    );
+    let (before, after) = tokio::try_join!(
+        parts(&mut snapshot, &live, table),
+        parts(&mut *connection, &rebuilt, table),
+    )?;
     let mut examples = Vec::new();
     for part in before.keys().chain(after.keys()) {
         if before.get(part) == after.get(part) || examples.len() >= EXAMPLES_MAX {

@@ -37,15 +37,6 @@ fn count<T: Tally>(event: &Event) -> Result<Vec<T::Counter>, String> {
     T::count(&decoded::<T::Event>(event)?).map_err(|error| error.to_string())
 }
 
-fn rows<'a, C: Counter>(sums: impl Iterator<Item = &'a C>) -> Result<Vec<Value>, ProjectionError> {
-    sums.map(serde_json::to_value)
-        .collect::<Result<_, _>>()
-        .map_err(|source| ProjectionError::Row {
-            table: C::TABLE.name,
-            source,
-        })
-}
-
 impl<T: Tally> Fold for TallyFold<T> {
     fn rows(&self, _fresh: bool) -> Box<dyn Rows> {
         Box::new(Sums::<T>(BTreeMap::new()))
@@ -106,7 +97,7 @@ impl<T: Tally> Rows for Sums<T> {
         _: Writing,
     ) -> Result<(), ProjectionError> {
         let sql = table::add(schema, &T::Counter::TABLE, T::Counter::ADDED);
-        write(connection, sql, rows(self.0.values().flatten())?).await
+        write(connection, sql, &self.0.values().flatten().collect::<Vec<_>>()).await
     }
 }
 
@@ -132,7 +123,7 @@ impl<T: Tally> Reference for TallyReference<T> {
         schema: &str,
     ) -> Result<Vec<String>, ProjectionError> {
         let sql = table::add(schema, &T::Counter::TABLE, T::Counter::ADDED);
-        write(connection, sql, rows(self.0.0.values().flatten())?).await?;
+        write(connection, sql, &self.0.0.values().flatten().collect::<Vec<_>>()).await?;
         Ok(Vec::new())
     }
 }

@@ -6,7 +6,8 @@ use std::marker::PhantomData;
 use async_trait::async_trait;
 use eventsourcing::projection::{Change, Row, View, Written};
 use eventsourcing::readers::{Event, Key};
-use serde_json::Value;
+use serde_json::value::RawValue;
+use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::storable::storable;
@@ -27,12 +28,12 @@ impl<V: View> ViewFold<V> {
         keys: &[String],
     ) -> Result<HashMap<String, V::Row>, ProjectionError> {
         let sql = table::load(schema, &V::Row::TABLE);
-        let rows: Vec<(String, Value)> = sqlx::query_as(AssertSqlSafe(sql))
+        let rows: Vec<(String, Json<Box<RawValue>>)> = sqlx::query_as(AssertSqlSafe(sql))
             .bind(keys)
             .fetch_all(connection)
             .await?;
-        let decode = |(key, row): (String, Value)| {
-            let row = serde_json::from_value(row);
+        let decode = |(key, Json(row)): (String, Json<Box<RawValue>>)| {
+            let row = serde_json::from_str(row.get());
             Ok((key, row.map_err(row_error::<V::Row>)?))
         };
         rows.into_iter().map(decode).collect()
@@ -197,9 +198,8 @@ impl<V: View> Rows for ViewRows<V> {
         }
         copy_in(&mut *connection, schema, &V::Row::TABLE, new).await?;
         for rows in changed.chunks(STATEMENT_ROWS_MAX) {
-            let rows = rows.iter().map(serde_json::to_value).collect::<Result<_, _>>();
-            let sql = table::upsert(schema, &V::Row::TABLE);
-            write(&mut *connection, sql, rows.map_err(row_error::<V::Row>)?).await?;
+            let rows: Vec<&V::Row> = rows.iter().collect();
+            write(&mut *connection, table::upsert(schema, &V::Row::TABLE), &rows).await?;
         }
         if !deleted.is_empty() {
             let sql = table::delete(schema, &V::Row::TABLE);
@@ -233,9 +233,8 @@ impl<V: View> Reference for ViewReference<V> {
         connection: &mut PgConnection,
         schema: &str,
     ) -> Result<Vec<String>, ProjectionError> {
-        let rows = self.0.0.values().flatten().map(serde_json::to_value);
-        let rows = rows.collect::<Result<_, _>>().map_err(row_error::<V::Row>)?;
-        write(connection, table::upsert(schema, &V::Row::TABLE), rows).await?;
+        let rows: Vec<&V::Row> = self.0.0.values().flatten().collect();
+        write(connection, table::upsert(schema, &V::Row::TABLE), &rows).await?;
         let absent = self.0.0.iter().filter(|(_, row)| row.is_none());
         Ok(absent.map(|((_, key), _)| key.clone()).collect())
     }
