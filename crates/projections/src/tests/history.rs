@@ -177,7 +177,8 @@ fn an_import_is_recorded_later_than_it_was_ordered() {
 fn what_is_kept_once_cannot_change() {
     let events = in_turn([kinds().swap_remove(0), imported()]);
     let history = fold::<OrderHistory>(None, &events[0]).expect("folds");
-    let refused = fold::<OrderHistory>(Some(&history), &events[1]).expect_err("another invoice, another date");
+    let refused =
+        fold::<OrderHistory>(Some(&history), &events[1]).expect_err("another invoice, another date");
     assert!(refused.reason.contains("keeps once"), "{refused}");
 }
 
