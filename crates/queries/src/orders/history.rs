@@ -38,7 +38,7 @@ pub(super) struct Entry {
     /// When it was recorded, RFC 3339, UTC; of an import not the date of the invoice.
     #[serde(with = "time::serde::rfc3339")]
     pub(super) time: OffsetDateTime,
-    /// Who asked for it: `client`, or `process:checkout`.
+    /// Who asked for it: a client, or a process of the shop (`process:checkout`).
     pub(super) actor: String,
     /// The id of the request that caused it.
     pub(super) request_id: String,
