@@ -112,7 +112,7 @@ Examples:
 /// Which projections.
 #[derive(Debug, clap::Args)]
 pub struct Which {
-    /// Projections: products, availability, orders, order_history, sales, …
+    /// Projections: products, availability, orders, sales, …
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     pub names: Vec<String>,
     /// All of them.

@@ -3,7 +3,7 @@
 use domain::ids::InvoiceNo;
 use domain::order::{
     CancelledFrom, CreditNoteImported, Order, OrderCancelled, OrderCommand, OrderConfirmed, OrderEvent,
-    OrderImported, OrderPlaced, OrderRejected, RejectReason,
+    OrderImported, OrderPlaced, OrderRejected, OrderState, RejectReason,
 };
 use domain::text::Label;
 use eventsourcing::aggregate::{Aggregate, Recorded};
@@ -220,7 +220,7 @@ proptest! {
     /// A history is as short as the rules make it, and never refused what they allow.
     #[test]
     fn a_history_is_bounded(asked in proptest::collection::vec(select(commands()), 1..20)) {
-        let (mut state, mut events) = (Default::default(), Vec::new());
+        let (mut state, mut events) = (OrderState::default(), Vec::new());
         for command in &asked {
             if let Ok(event) = Order::decide(&state, command) {
                 Order::evolve(&mut state, &event);

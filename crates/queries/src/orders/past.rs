@@ -1,7 +1,7 @@
 //! An order as it was.
 
 use axum::http::{HeaderMap, StatusCode};
-use eventsourcing::position::Positions;
+use eventsourcing::position::{InvalidPosition, Positions};
 use http_kit::parameters::invalid_parameter;
 use http_kit::position;
 use http_kit::problem::Problem;
@@ -139,12 +139,11 @@ pub(super) fn asked(
     let mut positions = position::in_headers(headers)?;
     let mut moment = None;
     if let Some(at) = at {
-        match OffsetDateTime::parse(at, &Rfc3339) {
-            Ok(time) => moment = Some(Moment::Time(time)),
-            Err(_) => {
-                let named: Positions = at.parse().map_err(|_| neither())?;
-                named.iter().for_each(|position| positions.merge(position));
-            }
+        if let Ok(time) = OffsetDateTime::parse(at, &Rfc3339) {
+            moment = Some(Moment::Time(time));
+        } else {
+            let named: Positions = at.parse().map_err(|error| neither(&error))?;
+            named.iter().for_each(|position| positions.merge(position));
         }
     }
     match (sequence, moment) {
@@ -158,11 +157,15 @@ pub(super) fn asked(
     }
 }
 
-fn neither() -> Problem {
-    invalid_parameter(
-        "at",
-        "Neither a time of RFC 3339 (2026-01-31T12:00:00Z; write a + as %2B) nor positions (orders/3@1042).",
-    )
+fn neither(error: &InvalidPosition) -> Problem {
+    let detail = match error {
+        InvalidPosition::TooMany => format!("{error}."),
+        InvalidPosition::Malformed(_) => {
+            "Neither a time of RFC 3339 (2026-01-31T12:00:00Z; write a + as %2B) nor positions (orders/3@1042)."
+                .to_owned()
+        }
+    };
+    invalid_parameter("at", &detail)
 }
 
 #[cfg(test)]
