@@ -14,6 +14,7 @@ use anyhow::Context;
 use checker::{Commands, Findings, Report};
 use clap::ValueEnum;
 use projections::availability::Availability;
+use projections::order_history::OrderHistory;
 use projections::orders::Orders;
 use projections::sales::Sales;
 
@@ -93,6 +94,7 @@ pub(crate) fn judge(evidence: &mut Evidence) -> Verdict {
     let differ = [
         rows::compare::<Availability>(inventory, &at("availability"), &rows.availability),
         rows::compare::<Orders>(orders, &at("orders"), &rows.orders),
+        rows::compare::<OrderHistory>(orders, &at("order_history"), &rows.histories),
     ];
     verdict.breaches.extend(differ.into_iter().flatten());
     let differ = checker::check_tally::<Sales>(orders, &at("sales"), rows.sales.clone());
@@ -100,9 +102,10 @@ pub(crate) fn judge(evidence: &mut Evidence) -> Verdict {
         verdict.breach(breach);
     }
     verdict.note(format!(
-        "rows = fold of the log: {} of stock, {} of orders, {} of sales",
+        "rows = fold of the log: {} of stock, {} of orders, {} of their histories, {} of sales",
         rows.availability.len(),
         rows.orders.len(),
+        rows.histories.len(),
         rows.sales.len()
     ));
     sums::check(evidence, &mut verdict);

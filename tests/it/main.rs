@@ -4,6 +4,7 @@
 mod away;
 mod bad_input;
 mod copy;
+mod history;
 mod house;
 mod idempotency;
 mod import;

@@ -62,7 +62,7 @@ async fn a_frozen_reader_is_replaced_and_wakes_up_to_nothing() {
     // Each has a share of its own by now, of both kinds of work.
     for node in [&pair.first, &pair.second] {
         testkit::eventually("it has its share", TAKEOVER_MAX, async || {
-            let projects = ["products", "availability", "orders", "sales"]
+            let projects = ["products", "availability", "orders", "order_history", "sales"]
                 .iter()
                 .any(|reader| has_share(node, reader));
             (projects && has_share(node, "checkout")).then_some(())

@@ -8,7 +8,7 @@ use sqlx::Connection;
 use crate::on_both_logs;
 use crate::shop::{Log, Shop};
 
-const TABLES: [&str; 4] = ["products", "availability", "orders", "sales"];
+const TABLES: [&str; 5] = ["products", "availability", "orders", "order_history", "sales"];
 
 on_both_logs!(a_rebuild_changes_no_row, a_killed_rebuild_leaves_the_live_version);
 

@@ -265,7 +265,7 @@ async fn a_shop_gets_more_partitions_under_load_and_keeps_every_answer(log: Log)
     nothing_is_lost(&shop, &clients).await;
     let (rebuilt, said) = shop.run(&["rebuild", "--all"]).await;
     assert!(rebuilt, "{said}");
-    assert_eq!(said.matches("rows equal to the ones before").count(), 7, "{said}");
+    assert_eq!(said.matches("rows equal to the ones before").count(), 8, "{said}");
     println!("{said}");
     let shown = shop
         .get(&format!("/v1/orders/{id}"), Some(&ordered.position))
@@ -303,13 +303,20 @@ async fn positions_of_all_generations_are_shown() {
         for (id, position, settled) in &orders {
             let shown = shop.get(&format!("/v1/orders/{id}"), Some(position)).await;
             assert_eq!((shown.status, &shown.body), (200, settled), "{position}");
+            let path = format!("/v1/orders/{id}/history");
+            let history = shop.get(&path, Some(position)).await;
+            // The position is that of the first event: no more is promised.
+            assert_eq!(
+                history.body["entries"][0]["status"], "placed",
+                "{position} {history:?}"
+            );
         }
         let again = shop.order("MUG", "1").await;
         assert!(again.replayed, "{again:?}");
     }
     let (rebuilt, said) = shop.run(&["rebuild", "--all"]).await;
     assert!(rebuilt, "{said}");
-    assert_eq!(said.matches("rows equal to the ones before").count(), 7, "{said}");
+    assert_eq!(said.matches("rows equal to the ones before").count(), 8, "{said}");
     let (healthy, said) = shop.run(&["doctor"]).await;
     assert!(healthy && said.contains("ok: daybook.orders-g3.events"), "{said}");
 }

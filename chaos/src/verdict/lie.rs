@@ -41,6 +41,8 @@ pub(crate) enum Lie {
     CountTwice,
     /// The decision on an order is not in the log.
     ForgetDecision,
+    /// A history lacks an entry.
+    ForgetEntry,
 }
 
 impl Lie {
@@ -75,6 +77,16 @@ impl Lie {
                 let place = log.iter().position(confirmed).context("no order was confirmed")?;
                 let gone = log.remove(place);
                 Ok(format!("{}@{} is not in the log", gone.at, gone.offset))
+            }
+            Self::ForgetEntry => {
+                let mut histories = evidence.rows.histories.values_mut();
+                let decided = histories.find(|history| history.entries.len() > 1);
+                let history = decided.context("no order was decided")?;
+                let gone = history.entries.remove(0);
+                Ok(format!(
+                    "the history of {} lacks {}",
+                    history.now.id, gone.event_type
+                ))
             }
         }
     }
@@ -201,3 +213,6 @@ fn show_old(evidence: &mut Evidence) -> anyhow::Result<String> {
     read.sequence = Some(Sequence(0));
     Ok(format!("{} was shown nothing of {}", read.by, read.aggregate))
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ use eventsourcing::ids::AggregateId;
 use eventsourcing::projection::{Row, View};
 use eventsourcing::record::Stored;
 use projections::availability::AvailabilityRow;
+use projections::order_history::OrderHistoryRow;
 use projections::orders::OrderRow;
 use projections::sales::SalesRow;
 use sqlx::{Connection, PgConnection};
@@ -19,6 +20,7 @@ use crate::lag::{self, Readers};
 pub(crate) struct Rows {
     pub(crate) availability: BTreeMap<AggregateId, AvailabilityRow>,
     pub(crate) orders: BTreeMap<AggregateId, OrderRow>,
+    pub(crate) histories: BTreeMap<AggregateId, OrderHistoryRow>,
     pub(crate) sales: Vec<SalesRow>,
 }
 
@@ -29,22 +31,23 @@ pub(super) async fn read(url: &str) -> anyhow::Result<(Rows, Readers)> {
         .execute(&mut connection)
         .await?;
     let readers = lag::readers_of(&mut connection).await?;
-    let availability: Vec<AvailabilityRow> = all(&mut connection).await?;
-    let orders: Vec<OrderRow> = all(&mut connection).await?;
-    let sales = all(&mut connection).await?;
+    let rows = Rows {
+        availability: keyed(&mut connection, |row: &AvailabilityRow| &row.id).await?,
+        orders: keyed(&mut connection, |row: &OrderRow| &row.id).await?,
+        histories: keyed(&mut connection, |row: &OrderHistoryRow| &row.now.id).await?,
+        sales: all(&mut connection).await?,
+    };
     sqlx::query("COMMIT").execute(&mut connection).await?;
     connection.close().await?;
-    let keyed = availability
-        .into_iter()
-        .map(|row| anyhow::Ok((row.id.parse()?, row)));
-    let availability = keyed.collect::<Result<_, _>>()?;
-    let keyed = orders.into_iter().map(|row| anyhow::Ok((row.id.parse()?, row)));
-    let rows = Rows {
-        availability,
-        orders: keyed.collect::<Result<_, _>>()?,
-        sales,
-    };
     Ok((rows, readers))
+}
+
+async fn keyed<R: Row>(
+    connection: &mut PgConnection,
+    id: impl Fn(&R) -> &String,
+) -> anyhow::Result<BTreeMap<AggregateId, R>> {
+    let rows = all(connection).await?.into_iter();
+    rows.map(|row| Ok((id(&row).parse()?, row))).collect()
 }
 
 async fn all<R: Row>(connection: &mut PgConnection) -> anyhow::Result<Vec<R>> {
@@ -69,6 +72,13 @@ impl Timed for AvailabilityRow {
 impl Timed for OrderRow {
     fn times(&mut self) -> Vec<&mut OffsetDateTime> {
         vec![&mut self.placed_at, &mut self.updated_at]
+    }
+}
+
+impl Timed for OrderHistoryRow {
+    /// Those of the entries are text in JSON, and exact.
+    fn times(&mut self) -> Vec<&mut OffsetDateTime> {
+        self.now.times()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use eventsourcing::position::{Position, Positions};
 
 use crate::parameters::invalid_parameter;
@@ -30,14 +30,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let mut asked = Positions::default();
-        for value in parts.headers.get_all(DAYBOOK_POSITION) {
-            let text = value.to_str().unwrap_or("");
-            let positions: Positions = text
-                .parse()
-                .map_err(|error| Problem::malformed_header("daybook-position", format!("{error}.")))?;
-            merge(&mut asked, &positions);
-        }
+        let mut asked = in_headers(&parts.headers)?;
         for text in at_parameters(parts) {
             let positions: Positions = text
                 .parse()
@@ -46,6 +39,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
         }
         Ok(Self(asked))
     }
+}
+
+/// What the header `Daybook-Position` alone asks to see, for a reader whose `at` can mean more than a position.
+/// Malformed: 400 `malformed_header`.
+pub fn in_headers(headers: &HeaderMap) -> Result<Positions, Problem> {
+    let mut asked = Positions::default();
+    for value in headers.get_all(DAYBOOK_POSITION) {
+        let text = value.to_str().unwrap_or("");
+        let positions: Positions = text
+            .parse()
+            .map_err(|error| Problem::malformed_header("daybook-position", format!("{error}.")))?;
+        merge(&mut asked, &positions);
+    }
+    Ok(asked)
 }
 
 fn merge(asked: &mut Positions, more: &Positions) {

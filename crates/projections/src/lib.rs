@@ -2,6 +2,7 @@
 //! rebuild, is `eventsourcing-postgres`.
 
 pub mod availability;
+pub mod order_history;
 pub mod orders;
 pub mod products;
 pub mod sales;
@@ -29,6 +30,7 @@ pub fn read_models() -> Vec<Projection> {
         Projection::view::<products::Products>(),
         Projection::view::<availability::Availability>(),
         Projection::view::<orders::Orders>(),
+        Projection::view::<order_history::OrderHistory>(),
         Projection::tally::<sales::Sales>(),
     ]
 }

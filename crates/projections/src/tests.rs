@@ -1,5 +1,7 @@
 //! The folds, pure.
 
+mod history;
+
 use std::sync::Arc;
 
 use domain::order::{

@@ -32,7 +32,7 @@ pub(crate) struct One<T> {
     pub(crate) missing: &'static str,
 }
 
-impl<T: Serialize> One<T> {
+impl<T> One<T> {
     /// Reads the thing with this id and answers with it.
     pub(crate) async fn answer(
         &self,
@@ -40,20 +40,58 @@ impl<T: Serialize> One<T> {
         asked: &Positions,
         known: &IfNoneMatch,
         id: &str,
-    ) -> Result<Response, Problem> {
+    ) -> Result<Response, Problem>
+    where
+        T: Serialize,
+    {
+        let found = self.find(reads, asked, id).await?;
+        let sequence = (self.sequence)(&found.thing);
+        found.answer(known, sequence)
+    }
+
+    /// Reads the thing with this id.
+    pub(crate) async fn find(&self, reads: &Reads, asked: &Positions, id: &str) -> Result<Found<T>, Problem> {
         let statement = || Statement::of(self.model, self.columns).filter(self.by, Some(id.to_owned()));
         let Snapshot { rows, shown } = reads.read(self.model, asked, statement, self.decode).await?;
-        let Some(thing) = rows.into_iter().next() else {
-            let missing = Problem::not_found(self.missing);
-            return Err(if shown.is_empty() {
-                missing
-            } else {
-                missing.header(DAYBOOK_POSITION, position::header(&shown))
-            });
-        };
-        let sequence = u64::try_from((self.sequence)(&thing)).map_err(|_| Problem::internal())?;
-        let answer = known.answer(etag(Sequence(sequence)), Json(thing));
-        Ok(showing(answer, &shown))
+        match rows.into_iter().next() {
+            Some(thing) => Ok(Found { thing, shown }),
+            None => Err(standing_at(Problem::not_found(self.missing), &shown)),
+        }
+    }
+}
+
+/// A thing, and where the read model stood.
+pub(crate) struct Found<T> {
+    pub(crate) thing: T,
+    shown: Positions,
+}
+
+impl<T> Found<T> {
+    /// What is wanted of it; a problem says the position, too.
+    pub(crate) fn then<U>(self, wanted: impl FnOnce(T) -> Result<U, Problem>) -> Result<Found<U>, Problem> {
+        let Self { thing, shown } = self;
+        match wanted(thing) {
+            Ok(thing) => Ok(Found { thing, shown }),
+            Err(problem) => Err(standing_at(problem, &shown)),
+        }
+    }
+
+    /// The answer, under an `ETag` of this sequence.
+    pub(crate) fn answer(self, known: &IfNoneMatch, sequence: i64) -> Result<Response, Problem>
+    where
+        T: Serialize,
+    {
+        let sequence = u64::try_from(sequence).map_err(|_| Problem::internal())?;
+        let answer = known.answer(etag(Sequence(sequence)), Json(self.thing));
+        Ok(showing(answer, &self.shown))
+    }
+}
+
+fn standing_at(problem: Problem, shown: &Positions) -> Problem {
+    if shown.is_empty() {
+        problem
+    } else {
+        problem.header(DAYBOOK_POSITION, position::header(shown))
     }
 }
 

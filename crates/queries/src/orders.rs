@@ -1,7 +1,9 @@
 //! Orders, imported invoices and credit notes.
 
 mod get;
+mod history;
 mod list;
+mod past;
 
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
@@ -70,8 +72,16 @@ struct StoredLine {
     unit_price: i64,
 }
 
-const COLUMNS: &str = "id, status, reason, invoice, customer, country, currency, total, units, lines, placed_at, \
-                       updated_at, sequence";
+/// What both read models of orders have; a macro, for `concat!` takes no constants.
+macro_rules! columns {
+    () => {
+        "id, status, reason, invoice, customer, country, currency, total, units, lines, placed_at, updated_at, \
+         sequence"
+    };
+}
+use columns;
+
+const COLUMNS: &str = columns!();
 
 fn decode(row: &PgRow) -> Result<Order, sqlx::Error> {
     let currency: String = row.try_get("currency")?;
@@ -105,4 +115,5 @@ pub(crate) fn router() -> OpenApiRouter<Reads> {
     OpenApiRouter::new()
         .routes(routes!(list::list))
         .routes(routes!(get::get))
+        .routes(routes!(history::history))
 }

@@ -1,15 +1,16 @@
 //! `GET /v1/orders/{id}`
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use axum::response::Response;
 use http_kit::parameters::{Path, Query};
-use http_kit::position::Asked;
 use http_kit::precondition::IfNoneMatch;
 use http_kit::problem::{Document, Problem};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
-use super::{COLUMNS, Order, decode};
+use super::{COLUMNS, Order, decode, past};
 use crate::answer::One;
-use crate::parameters::OneParameters;
 use crate::reads::{ReadModel, Reads};
 
 const ONE: One<Order> = One {
@@ -21,25 +22,46 @@ const ONE: One<Order> = One {
     missing: "order_not_found",
 };
 
-/// One order or credit note.
+/// Which state to show; the newest without any.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct GetParameters {
+    /// The order after its event of this number, from 1.
+    #[param(minimum = 1)]
+    sequence: Option<u64>,
+    /// A time of RFC 3339: the order as it was then (not together with `sequence`). Or a position, `orders/3@1042`:
+    /// show at least this; the same as the header `Daybook-Position`.
+    at: Option<String>,
+}
+
+/// One order or credit note, now or as it was.
 #[utoipa::path(
     get,
     path = "/v1/orders/{id}",
     operation_id = "get_order",
-    params(("id" = String, Path, description = "Its id"), OneParameters),
+    params(("id" = String, Path, description = "Its id"), GetParameters),
     responses(
         (status = 200, description = "With `ETag` and `Daybook-Position`", body = Order),
         (status = 304, description = "The client has it already (`If-None-Match`)"),
-        (status = 404, description = "`order_not_found`", body = Document, content_type = "application/problem+json"),
+        (status = 400, description = "`unknown_parameter`, `invalid_parameter`", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "`order_not_found`, `sequence_not_reached`", body = Document, content_type = "application/problem+json"),
         (status = 503, description = "`position_not_reached`, `read_models_unavailable`", body = Document, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get(
     State(reads): State<Reads>,
     Path(id): Path<String>,
-    _parameters: Query<OneParameters>,
-    Asked(asked): Asked,
+    Query(parameters): Query<GetParameters>,
+    headers: HeaderMap,
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    ONE.answer(&reads, &asked, &known, &id).await
+    let (asked, moment) = past::asked(&headers, parameters.at.as_deref(), parameters.sequence)?;
+    let Some(moment) = moment else {
+        return ONE.answer(&reads, &asked, &known, &id).await;
+    };
+    let found = past::ONE.find(&reads, &asked, &id).await?;
+    let found = found.then(|past| past.at(moment))?;
+    let sequence = found.thing.sequence;
+    found.answer(&known, sequence)
 }

@@ -9,13 +9,21 @@ pub enum ReadModel {
     Availability,
     /// Orders and credit notes.
     Orders,
+    /// What happened to each of them.
+    OrderHistory,
     /// Sales by country, month and SKU.
     Sales,
 }
 
 impl ReadModel {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Products, Self::Availability, Self::Orders, Self::Sales];
+    pub const ALL: [Self; 5] = [
+        Self::Products,
+        Self::Availability,
+        Self::Orders,
+        Self::OrderHistory,
+        Self::Sales,
+    ];
 
     /// The projection's name, as `read.checkpoints` has it.
     pub const fn projection(self) -> &'static str {
@@ -23,6 +31,7 @@ impl ReadModel {
             Self::Products => "products",
             Self::Availability => "availability",
             Self::Orders => "orders",
+            Self::OrderHistory => "order_history",
             Self::Sales => "sales",
         }
     }
@@ -32,7 +41,7 @@ impl ReadModel {
         match self {
             Self::Products => "catalog",
             Self::Availability => "inventory",
-            Self::Orders | Self::Sales => "orders",
+            Self::Orders | Self::OrderHistory | Self::Sales => "orders",
         }
     }
 
@@ -42,6 +51,7 @@ impl ReadModel {
             Self::Products => "read.products",
             Self::Availability => "read.availability",
             Self::Orders => "read.orders",
+            Self::OrderHistory => "read.order_history",
             Self::Sales => "read.sales",
         }
     }

@@ -25,6 +25,7 @@ CREATE TABLE read.availability (id TEXT, sku TEXT, on_hand BIGINT, reserved BIGI
 CREATE TABLE read.orders (id TEXT, status TEXT, reason TEXT, customer TEXT, country TEXT, invoice TEXT,
     currency TEXT, total BIGINT, units BIGINT, lines JSONB, sequence BIGINT, placed_at TIMESTAMPTZ,
     updated_at TIMESTAMPTZ);
+CREATE TABLE read.order_history (LIKE read.orders, entries JSONB);
 CREATE TABLE read.sales (dimension TEXT, key TEXT, currency TEXT, orders BIGINT, units BIGINT,
     revenue BIGINT, credit_notes BIGINT, credited_units BIGINT, credited BIGINT);
 "#;
@@ -39,6 +40,8 @@ pub(crate) struct Fixture {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) body: serde_json::Value,
+    /// The body as it was sent.
+    pub(crate) bytes: Vec<u8>,
     headers: HeaderMap,
 }
 
@@ -117,6 +120,7 @@ impl Fixture {
             status: parts.status,
             headers: parts.headers,
             body: serde_json::from_slice(&bytes).unwrap_or_default(),
+            bytes: bytes.into(),
         }
     }
 }

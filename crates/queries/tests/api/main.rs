@@ -2,6 +2,7 @@
 
 mod fixture;
 mod frozen;
+mod history;
 mod switch;
 
 use std::time::{Duration, Instant};

@@ -51,6 +51,9 @@ curl -sw '\n' -D {headers} {commands}/v1/orders -H 'Content-Type: application/js
 # read it from the other API, at the position the answer named: never older than that
 curl -sw '\n' -H "$(tr -d '\r' < {headers} | grep -i '^daybook-position')" {queries}$(tr -d '\r' < {headers} | sed -n 's/^[Ll]ocation: //p')
 
+# what happened to it; '?sequence=1' in place of '/history' shows the order as it was at first
+curl -sw '\n' -H "$(tr -d '\r' < {headers} | grep -i '^daybook-position')" {queries}$(tr -d '\r' < {headers} | sed -n 's/^[Ll]ocation: //p')/history
+
 # what it did to stock and sales
 curl -sw '\n' {queries}/v1/stock/{sku}
 curl -sw '\n' '{queries}/v1/sales?by=sku'
