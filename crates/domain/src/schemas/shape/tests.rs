@@ -87,7 +87,7 @@ fn another_type_is_found() {
         "{text:?}"
     );
     let wider = changed("/properties/units", |units| {
-        *units = json!({ "type": "integer", "format": "int64" })
+        *units = json!({ "type": "integer", "format": "int64" });
     });
     assert_eq!(wider.len(), 1, "{wider:?}");
     assert!(wider[0].ends_with(BUILDS), "{wider:?}");
@@ -116,7 +116,7 @@ fn a_case_that_comes_or_goes_is_found() {
         "{gone:?}"
     );
     let new = changed("/$defs/Reason/oneOf/1/properties/code/const", |code| {
-        *code = json!("lost")
+        *code = json!("lost");
     });
     let found = |case: &str, who: &str| new.iter().any(|line| line.contains(case) && line.ends_with(who));
     assert!(found("\"late\"", LOG) && found("\"lost\"", BUILDS), "{new:?}");
