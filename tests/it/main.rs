@@ -4,6 +4,7 @@
 mod away;
 mod bad_input;
 mod copy;
+mod evolution;
 mod history;
 mod house;
 mod idempotency;

@@ -17,7 +17,7 @@ use eventsourcing::aggregate::Recorded;
 use eventsourcing::process::Process;
 
 use crate::ids::OrderId;
-use crate::order::{Item, OrderCommand, OrderEvent, RejectReason};
+use crate::order::{Item, OrderCommand, OrderEvent, Unfulfillable};
 use crate::stock_item::{StockCommand, StockRefusal};
 
 /// The process.
@@ -107,7 +107,7 @@ impl Plan {
         match (self.stage, refusal) {
             (Stage::Reserve, StockRefusal::InsufficientStock { available }) => {
                 let (sku, available) = (item.sku.clone(), *available);
-                let reason = RejectReason::InsufficientStock { sku, available };
+                let reason = Unfulfillable::InsufficientStock { sku, available };
                 Next::Decide(OrderCommand::Reject { reason })
             }
             // Only a decision releases; so there is one, and this is a repeat from before it.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use eventsourcing::aggregate::Aggregate;
 
-pub use command::{Mispriced, OrderCommand, Sale};
+pub use command::{Mispriced, OrderCommand, Sale, Unfulfillable};
 pub use error::OrderRefusal;
 pub use event::{
     CreditNoteImported, OrderCancelled, OrderConfirmed, OrderEvent, OrderImported, OrderPlaced,
@@ -81,10 +81,11 @@ impl Aggregate for Order {
             (Command::Confirm, State::Placed(sale)) => Ok(Event::Confirmed(OrderConfirmed {
                 sale: Arc::clone(sale),
             })),
-            (Command::Reject { reason }, State::Placed(sale)) => Ok(Event::Rejected(OrderRejected {
-                reason: reason.clone(),
-                items: sale.lines.items(),
-            })),
+            (Command::Reject { reason }, State::Placed(sale)) => {
+                let items = sale.lines.items();
+                let reason = RejectReason::of(reason, &items);
+                Ok(Event::Rejected(OrderRejected { reason, items }))
+            }
             (Command::Confirm | Command::Reject { .. }, _) => Err(OrderRefusal::NotPlaced),
             (Command::Cancel { reason }, State::Placed(sale)) => {
                 let (reason, sale) = (reason.clone(), Arc::clone(sale));

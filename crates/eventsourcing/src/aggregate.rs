@@ -43,9 +43,19 @@ pub trait Event: Send + Sync + Sized + 'static {
 /// Why stored data is not an event.
 #[derive(Debug, Error)]
 pub enum DecodeError {
-    /// This build does not know the type; a newer one may.
-    #[error("unknown event type {0:?}")]
+    /// This build does not know the type.
+    #[error("unknown event type {0:?}: this build does not read it, a newer one may")]
     UnknownType(String),
+    /// This build knows the event, but only in older versions.
+    #[error(
+        "{event_type} was written by a newer build (this one reads up to v{newest}): deploy it here, too"
+    )]
+    NewerVersion {
+        /// The type.
+        event_type: String,
+        /// The newest version of it that this build reads.
+        newest: u32,
+    },
     /// The data does not have the shape of its type.
     #[error("malformed data of {event_type}: {source}")]
     Malformed {
@@ -54,6 +64,32 @@ pub enum DecodeError {
         /// What JSON says.
         source: serde_json::Error,
     },
+}
+
+impl DecodeError {
+    /// What to say of a type that is not among those that are `read`.
+    #[must_use]
+    pub fn unknown(event_type: &str, read: &[&str]) -> Self {
+        let newer = versioned(event_type).and_then(|(name, version)| {
+            let versions = read.iter().filter_map(|read| versioned(read));
+            let newest = versions
+                .filter(|(read, _)| *read == name)
+                .map(|(_, version)| version);
+            newest.max().filter(|newest| *newest < version)
+        });
+        let event_type = event_type.to_owned();
+        match newer {
+            Some(newest) => Self::NewerVersion { event_type, newest },
+            None => Self::UnknownType(event_type),
+        }
+    }
+}
+
+/// `daybook.order.placed.v1` is version 1 of `daybook.order.placed`.
+fn versioned(event_type: &str) -> Option<(&str, u32)> {
+    let (name, version) = event_type.rsplit_once(".v")?;
+    let plain = version.bytes().all(|byte| byte.is_ascii_digit());
+    Some((name, version.parse().ok().filter(|_| plain)?))
 }
 
 /// An accepted event with everything the log knows of it.
@@ -89,5 +125,33 @@ impl<E> Recorded<E> {
     /// Its place, as clients see it.
     pub fn position(&self) -> Position {
         Position::new(&self.at, self.offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_version_is_told_from_an_unknown_event() {
+        let read = [
+            "shop.order.placed.v1",
+            "shop.order.rejected.v2",
+            "shop.order.rejected.v10",
+        ];
+        let said = |event_type: &str| DecodeError::unknown(event_type, &read).to_string();
+        let newer = "shop.order.rejected.v11 was written by a newer build (this one reads up to v10): deploy it here, too";
+        assert_eq!(said("shop.order.rejected.v11"), newer);
+        for unknown in [
+            "shop.order.rejected.v1",
+            "shop.order.rejected.v+11",
+            "shop.order.rejected",
+            "shop.order.lost.v2",
+            "",
+        ] {
+            let expected =
+                format!("unknown event type {unknown:?}: this build does not read it, a newer one may");
+            assert_eq!(said(unknown), expected);
+        }
     }
 }

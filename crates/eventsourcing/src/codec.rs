@@ -109,7 +109,7 @@ pub struct Envelope {
 
 /// A record that cannot be read. Names the place, so that it can be found and mended.
 #[derive(Debug, Error)]
-#[error("corrupt record at {at}@{offset}: {defect}")]
+#[error("unreadable record at {at}@{offset}: {defect}")]
 pub struct CorruptRecord {
     /// Its partition.
     pub at: TopicPartition,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::orders::{OrderRow, Orders};
+use crate::orders::{OrderRow, Orders, Shortage};
 
 /// The view.
 pub struct OrderHistory;
@@ -46,6 +46,8 @@ pub struct Entry {
     pub status: String,
     /// The order's reason after it.
     pub reason: Option<String>,
+    /// What was short after it.
+    pub shortage: Option<Shortage>,
 }
 
 /// The columns of `orders`, and the entries.
@@ -76,6 +78,7 @@ impl OrderHistoryRow {
             sequence: entry.sequence,
             status: entry.status.clone(),
             reason: entry.reason.clone(),
+            shortage: entry.shortage.clone(),
             updated_at: entry.time,
             ..self.now.clone()
         }
@@ -92,6 +95,7 @@ fn entry(event: &Recorded<OrderEvent>, now: &OrderRow) -> Entry {
         event_id: event.id().0,
         status: now.status.clone(),
         reason: now.reason.clone(),
+        shortage: now.shortage.clone(),
     }
 }
 

@@ -44,6 +44,19 @@ pub struct OrderRow {
     /// Of the last event.
     #[serde(with = "time::serde::rfc3339")]
     pub updated_at: OffsetDateTime,
+    /// What it was rejected for.
+    pub shortage: Option<Shortage>,
+}
+
+/// Too few units of a SKU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shortage {
+    /// Of which.
+    pub sku: String,
+    /// Units that the order asked for.
+    pub requested: i64,
+    /// Units that were free.
+    pub available: i64,
 }
 
 impl Row for OrderRow {
@@ -64,6 +77,7 @@ impl Row for OrderRow {
             ("sequence", "BIGINT NOT NULL"),
             ("placed_at", "TIMESTAMPTZ NOT NULL"),
             ("updated_at", "TIMESTAMPTZ NOT NULL"),
+            ("shortage", "JSONB"),
         ],
         indexes: &[
             "(customer, placed_at DESC, id DESC)",
@@ -95,12 +109,29 @@ fn opened(
         sequence: 0,
         placed_at,
         updated_at: event.time,
+        shortage: None,
+    }
+}
+
+fn shortage(reason: &RejectReason) -> Shortage {
+    match reason {
+        RejectReason::InsufficientStock {
+            sku,
+            available,
+            requested,
+        } => Shortage {
+            sku: sku.to_string(),
+            requested: *requested,
+            available: *available,
+        },
     }
 }
 
 impl View for Orders {
     const NAME: &'static str = "orders";
     const SERVICE: &'static str = order::SERVICE;
+    // 2: `shortage`.
+    const FOLD: u32 = 2;
     type Event = OrderEvent;
     type Row = OrderRow;
 
@@ -125,10 +156,10 @@ impl View for Orders {
                 opened(event, "credit_note", &note.sale, invoice, note.ordered_at)
             }
             OrderEvent::Confirmed(_) => decided("confirmed", None)?,
-            OrderEvent::Rejected(rejected) => {
-                let RejectReason::InsufficientStock { .. } = &rejected.reason;
-                decided("rejected", Some(rejected.reason.code().to_owned()))?
-            }
+            OrderEvent::Rejected(rejected) => OrderRow {
+                shortage: Some(shortage(&rejected.reason)),
+                ..decided("rejected", Some(rejected.reason.code().to_owned()))?
+            },
             OrderEvent::Cancelled(cancelled) => decided("cancelled", Some(cancelled.reason.to_string()))?,
         };
         Ok(Change::Put(OrderRow {

@@ -5,7 +5,8 @@ mod history;
 use std::sync::Arc;
 
 use domain::order::{
-    CancelledFrom, Line, Lines, OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, Sale,
+    CancelledFrom, Line, Lines, OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, OrderRejected,
+    RejectReason, Sale,
 };
 use domain::stock_item::{StockEvent, StockReceived, StockReserved};
 use eventsourcing::aggregate::Recorded;
@@ -18,7 +19,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::availability::Availability;
-use crate::orders::Orders;
+use crate::orders::{Orders, Shortage};
 use crate::sales::Sales;
 
 fn recorded<E>(aggregate: &str, sequence: u64, event: E) -> Recorded<E> {
@@ -78,6 +79,35 @@ fn an_order_row_follows_its_events() {
         panic!("a row")
     };
     assert_eq!((row.status.as_str(), row.sequence), ("confirmed", 2));
+}
+
+#[test]
+fn a_rejected_order_says_what_was_short() {
+    let placed = recorded("order_1", 1, OrderEvent::Placed(OrderPlaced { sale: sale() }));
+    let Ok(Change::Put(row)) = Orders::fold(None, &placed) else {
+        panic!("a row")
+    };
+    assert_eq!(row.shortage, None);
+    let sku = domain::sku::Sku::new("A").expect("valid");
+    let reason = RejectReason::InsufficientStock {
+        sku,
+        available: 1,
+        requested: 3,
+    };
+    let items = sale().lines.items();
+    let rejected = OrderEvent::Rejected(OrderRejected { reason, items });
+    let Ok(Change::Put(row)) = Orders::fold(Some(&row), &recorded("order_1", 2, rejected)) else {
+        panic!("a row")
+    };
+    let shortage = Shortage {
+        sku: "A".to_owned(),
+        requested: 3,
+        available: 1,
+    };
+    assert_eq!(
+        (row.reason.as_deref(), row.shortage),
+        (Some("insufficient_stock"), Some(shortage))
+    );
 }
 
 #[test]

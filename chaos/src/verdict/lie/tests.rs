@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use checker::{Checkpoints, History};
-use domain::order::{Line, Lines, Order, OrderCommand, OrderEvent, RejectReason, Sale};
+use domain::order::{Line, Lines, Order, OrderCommand, OrderEvent, Sale, Unfulfillable};
 use eventsourcing::aggregate::Aggregate;
 use eventsourcing::codec::{self, EventHead, Fence, Meta};
 use eventsourcing::ids::{AggregateId, CommandId, Digest, Epoch, Offset, OwnerId, Sequence};
@@ -89,7 +89,7 @@ fn log() -> Vec<Stored> {
         codec::encode_fence(&SOURCE.into(), &fence, OffsetDateTime::UNIX_EPOCH),
     )];
     let reject = OrderCommand::Reject {
-        reason: RejectReason::InsufficientStock {
+        reason: Unfulfillable::InsufficientStock {
             sku: domain::sku::Sku::new("A").expect("valid"),
             available: 1,
         },

@@ -6,10 +6,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::event::RejectReason;
 use super::line::Lines;
 use crate::ids::{Country, CustomerId, InvoiceNo};
 use crate::money::{Currency, Money};
+use crate::sku::Sku;
 use crate::text::Label;
 
 /// See the module.
@@ -26,7 +26,7 @@ pub enum OrderCommand {
     /// It cannot be fulfilled.
     Reject {
         /// Why.
-        reason: RejectReason,
+        reason: Unfulfillable,
     },
     /// Somebody changed their mind.
     Cancel {
@@ -52,6 +52,20 @@ pub enum OrderCommand {
         ordered_at: OffsetDateTime,
         /// What.
         sale: Arc<Sale>,
+    },
+}
+
+/// What stands in the way of an order, as the checkout found it. Commands travel between nodes of different builds, so this has
+/// a form of its own, which does not change when the event's does; what the order knows itself is added by its decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Unfulfillable {
+    /// Too few units are free.
+    InsufficientStock {
+        /// Of what.
+        sku: Sku,
+        /// How many are.
+        available: i64,
     },
 }
 

@@ -1,14 +1,16 @@
 //! What can have happened to an order. Each event carries what its readers need, so that processes
 //! and counters need no memory of earlier ones.
 
+mod v1;
+
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::command::Sale;
-use super::line::Item;
+use super::command::{Sale, Unfulfillable};
+use super::line::{Item, units_of};
 use super::state::CancelledFrom;
 use crate::events::events;
 use crate::ids::InvoiceNo;
@@ -17,13 +19,15 @@ use crate::text::Label;
 
 events! {
     /// See the module.
-    OrderEvent {
+    pub OrderEvent {
         /// A customer ordered.
         Placed(OrderPlaced) = "daybook.order.placed.v1",
         /// Everything is reserved: it is a sale.
         Confirmed(OrderConfirmed) = "daybook.order.confirmed.v1",
         /// It cannot be fulfilled.
-        Rejected(OrderRejected) = "daybook.order.rejected.v1",
+        Rejected(OrderRejected) = "daybook.order.rejected.v2" from {
+            "daybook.order.rejected.v1" as v1::OrderRejected,
+        },
         /// Somebody changed their mind.
         Cancelled(OrderCancelled) = "daybook.order.cancelled.v1",
         /// An order of the past.
@@ -69,10 +73,23 @@ pub enum RejectReason {
         sku: Sku,
         /// How many were.
         available: i64,
+        /// How many the order asked for, all of its lines together.
+        requested: i64,
     },
 }
 
 impl RejectReason {
+    /// What stood in the way of an order of these items.
+    pub(super) fn of(cause: &Unfulfillable, items: &[Item]) -> Self {
+        match cause {
+            Unfulfillable::InsufficientStock { sku, available } => Self::InsufficientStock {
+                sku: sku.clone(),
+                available: *available,
+                requested: units_of(items, sku),
+            },
+        }
+    }
+
     /// Stable, part of the API.
     pub const fn code(&self) -> &'static str {
         match self {

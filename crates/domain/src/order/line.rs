@@ -35,6 +35,12 @@ pub struct Item {
     pub quantity: Quantity,
 }
 
+/// How many units of `sku` these items are; 0 when it is not among them.
+pub fn units_of(items: &[Item], sku: &Sku) -> i64 {
+    let of_sku = items.iter().filter(|item| item.sku == *sku);
+    of_sku.map(|item| i64::from(item.quantity.units())).sum()
+}
+
 /// 1 to [`LINES_MAX`] lines whose total fits, and whose units of each SKU are a valid quantity.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<Line>")]

@@ -33,16 +33,25 @@ fn confirmed() -> OrderEvent {
     OrderEvent::Confirmed(OrderConfirmed { sale: sale() })
 }
 
-fn reason() -> RejectReason {
-    RejectReason::InsufficientStock {
-        sku: Sku::new("A").expect("valid"),
+/// Of the two lines with it together.
+fn short() -> Sku {
+    Sku::new("B").expect("valid")
+}
+
+fn reason() -> Unfulfillable {
+    Unfulfillable::InsufficientStock {
+        sku: short(),
         available: 1,
     }
 }
 
 fn rejected() -> OrderEvent {
     OrderEvent::Rejected(OrderRejected {
-        reason: reason(),
+        reason: RejectReason::InsufficientStock {
+            sku: short(),
+            available: 1,
+            requested: 4,
+        },
         items: sale().lines.items(),
     })
 }
@@ -166,4 +175,29 @@ fn a_price_that_does_not_stand_is_refused() {
     given::<Order>([placed()])
         .when(&mispriced)
         .then_refused(&OrderRefusal::OrderExists);
+}
+
+/// What is decided today and what an old build wrote of the same order are one event.
+#[test]
+fn a_rejection_of_the_first_version_becomes_the_present_one() {
+    use eventsourcing::aggregate::Event;
+    let old = br#"{"reason":{"code":"insufficient_stock","sku":"B","available":1},
+                   "items":[{"sku":"A","quantity":2},{"sku":"B","quantity":4}]}"#;
+    let read = OrderEvent::decode("daybook.order.rejected.v1", old).expect("reads");
+    assert_eq!(read, rejected());
+    let strange = br#"{"reason":{"code":"insufficient_stock","sku":"C","available":0},"items":[]}"#;
+    let read = OrderEvent::decode("daybook.order.rejected.v1", strange).expect("reads");
+    let OrderEvent::Rejected(OrderRejected { reason, .. }) = read else {
+        panic!("{read:?}")
+    };
+    let RejectReason::InsufficientStock { requested, .. } = reason;
+    assert_eq!(requested, 0, "nothing of it was asked for");
+}
+
+/// Nodes of other builds send it and take it.
+#[test]
+fn the_command_to_reject_keeps_its_form() {
+    let command = serde_json::to_string(&OrderCommand::Reject { reason: reason() }).expect("JSON");
+    let form = r#"{"reject":{"reason":{"code":"insufficient_stock","sku":"B","available":1}}}"#;
+    assert_eq!(command, form);
 }

@@ -11,7 +11,7 @@ use crate::text::Label;
 
 events! {
     /// See the module.
-    ProductEvent {
+    pub ProductEvent {
         /// It exists.
         Created(ProductCreated) = "daybook.product.created.v1",
         /// Some of its details are new.

@@ -10,7 +10,7 @@ use crate::text::Label;
 
 events! {
     /// See the module.
-    StockEvent {
+    pub StockEvent {
         /// Goods came in.
         Received(StockReceived) = "daybook.stock.received.v1",
         /// The number on hand was corrected.

@@ -3,7 +3,7 @@
 use domain::ids::InvoiceNo;
 use domain::order::{
     CancelledFrom, CreditNoteImported, Order, OrderCancelled, OrderCommand, OrderConfirmed, OrderEvent,
-    OrderImported, OrderPlaced, OrderRejected, OrderState, RejectReason,
+    OrderImported, OrderPlaced, OrderRejected, OrderState, RejectReason, Unfulfillable,
 };
 use domain::text::Label;
 use eventsourcing::aggregate::{Aggregate, Recorded};
@@ -26,6 +26,7 @@ fn insufficient() -> RejectReason {
     RejectReason::InsufficientStock {
         sku: domain::sku::Sku::new("A").expect("valid"),
         available: 1,
+        requested: 2,
     }
 }
 
@@ -240,7 +241,10 @@ fn commands() -> Vec<OrderCommand> {
         OrderCommand::Place(sale()),
         OrderCommand::Confirm,
         OrderCommand::Reject {
-            reason: insufficient(),
+            reason: Unfulfillable::InsufficientStock {
+                sku: domain::sku::Sku::new("A").expect("valid"),
+                available: 1,
+            },
         },
         OrderCommand::Cancel {
             reason: Label::new("changed my mind").expect("valid"),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 
-use super::past;
+use super::{Shortage, past};
 use crate::parameters::OneParameters;
 use crate::reads::Reads;
 
@@ -49,6 +49,9 @@ pub(super) struct Entry {
     /// Why it was rejected (a code) or cancelled (in words).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
+    /// What was missing, of a rejected order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) shortage: Option<Shortage>,
 }
 
 /// What happened to an order, event by event.

@@ -13,7 +13,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::history::Entry;
-use super::{Order, columns, decode};
+use super::{Order, Shortage, columns, decode};
 use crate::answer::One;
 use crate::reads::ReadModel;
 
@@ -22,7 +22,7 @@ use crate::reads::ReadModel;
 pub(super) const ONE: One<Past> = One {
     model: ReadModel::OrderHistory,
     columns: concat!(
-        columns!(),
+        columns!("order_history"),
         ", entries, ARRAY(SELECT (entry ->> 'time')::TIMESTAMPTZ \
          FROM JSONB_ARRAY_ELEMENTS(entries) WITH ORDINALITY AS listed (entry, number) ORDER BY number) AS times"
     ),
@@ -59,6 +59,7 @@ struct StoredEntry {
     event_id: String,
     status: String,
     reason: Option<String>,
+    shortage: Option<Shortage>,
 }
 
 fn decode_past(row: &PgRow) -> Result<Past, sqlx::Error> {
@@ -73,6 +74,7 @@ fn decode_past(row: &PgRow) -> Result<Past, sqlx::Error> {
         event_id: stored.event_id,
         status: stored.status,
         reason: stored.reason,
+        shortage: stored.shortage,
     });
     Ok(Past {
         now: decode(row)?,
@@ -100,6 +102,7 @@ impl Past {
         Ok(Order {
             status: entry.status,
             reason: entry.reason,
+            shortage: entry.shortage,
             updated_at: entry.time,
             sequence: entry.sequence,
             ..self.now

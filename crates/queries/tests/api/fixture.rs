@@ -24,7 +24,7 @@ CREATE TABLE read.availability (id TEXT, sku TEXT, on_hand BIGINT, reserved BIGI
     sequence BIGINT, updated_at TIMESTAMPTZ);
 CREATE TABLE read.orders (id TEXT, status TEXT, reason TEXT, customer TEXT, country TEXT, invoice TEXT,
     currency TEXT, total BIGINT, units BIGINT, lines JSONB, sequence BIGINT, placed_at TIMESTAMPTZ,
-    updated_at TIMESTAMPTZ);
+    updated_at TIMESTAMPTZ, shortage JSONB);
 CREATE TABLE read.order_history (LIKE read.orders, entries JSONB);
 CREATE TABLE read.sales (dimension TEXT, key TEXT, currency TEXT, orders BIGINT, units BIGINT,
     revenue BIGINT, credit_notes BIGINT, credited_units BIGINT, credited BIGINT);
