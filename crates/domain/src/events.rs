@@ -1,10 +1,11 @@
 //! An aggregate's events: an enum, the versioned type of each, and JSON both ways.
 
 /// Declares an event enum with the CloudEvents type of each variant, and its [`eventsourcing::aggregate::Event`].
+/// `= "type" at field` names the data's own time, where an event happened at another time than it was recorded.
 macro_rules! events {
     (
         $(#[$doc:meta])*
-        $name:ident { $( $(#[$variant_doc:meta])* $variant:ident($data:ty) = $type:literal, )+ }
+        $name:ident { $( $(#[$variant_doc:meta])* $variant:ident($data:ty) = $type:literal $(at $time:ident)?, )+ }
     ) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,15 @@ macro_rules! events {
         }
 
         impl eventsourcing::aggregate::Event for $name {
+            const TYPES: &'static [&'static str] = &[ $( $type, )+ ];
+
+            fn happened_at(&self) -> Option<time::OffsetDateTime> {
+                $( $( if let Self::$variant(data) = self {
+                    return Some(data.$time);
+                } )? )+
+                None
+            }
+
             fn event_type(&self) -> &'static str {
                 match self {
                     $( Self::$variant(_) => $type, )+
