@@ -26,7 +26,7 @@ use tokio::time::Instant;
 pub use checkpoints::Checkpoints;
 pub use model::ReadModel;
 pub(crate) use snapshot::Snapshot;
-pub(crate) use source::{AsOf, Source};
+pub(crate) use source::AsOf;
 pub(crate) use statement::Statement;
 pub(crate) use unavailable::SumTooLarge;
 pub use watcher::Watcher;

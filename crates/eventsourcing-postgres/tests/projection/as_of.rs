@@ -1,142 +1,23 @@
 //! Snapshots: a read model as it stood, beside the live one.
 
+mod entries;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use bytes::Bytes;
-use eventsourcing::aggregate::{DecodeError, Event, Recorded};
 use eventsourcing::codec::{self, EventHead, Meta};
 use eventsourcing::ids::{CommandId, Digest, Sequence};
-use eventsourcing::projection::{Change, Counter, FoldError, Row, Table, Tally, View};
 use eventsourcing::record::Record;
 use eventsourcing_postgres::projection::{Filter, Projection};
 use eventsourcing_postgres::rebuild::{Built, Kept, Limits, RebuildError, Snapshotter, snapshots, status};
-use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::macros::datetime;
 use uuid::Uuid;
 
 use crate::shop::Shop;
-
-/// Moved now, or entered later with the day it had happened.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Entry {
-    by: i64,
-    day: Option<OffsetDateTime>,
-}
-
-const NOW: &str = "test.account.entered.v1";
-const LATER: &str = "test.account.entered_later.v1";
-
-impl Event for Entry {
-    const TYPES: &'static [&'static str] = &[NOW, LATER];
-
-    fn event_type(&self) -> &'static str {
-        if self.day.is_some() { LATER } else { NOW }
-    }
-
-    fn happened_at(&self) -> Option<OffsetDateTime> {
-        self.day
-    }
-
-    fn encode(&self, out: &mut Vec<u8>) {
-        serde_json::to_writer(out, self).expect("plain data");
-    }
-
-    fn decode(event_type: &str, data: &[u8]) -> Result<Self, DecodeError> {
-        serde_json::from_slice(data).map_err(|source| DecodeError::Malformed {
-            event_type: event_type.to_owned(),
-            source,
-        })
-    }
-}
-
-struct Accounts;
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct AccountsRow {
-    id: String,
-    balance: i64,
-    sequence: i64,
-}
-
-impl Row for AccountsRow {
-    const TABLE: Table = Table {
-        name: "accounts",
-        key: &["id"],
-        columns: &[
-            ("id", "TEXT NOT NULL"),
-            ("balance", "BIGINT NOT NULL"),
-            ("sequence", "BIGINT NOT NULL"),
-        ],
-        indexes: &["(balance)"],
-    };
-}
-
-impl View for Accounts {
-    const NAME: &'static str = "accounts";
-    const SERVICE: &'static str = "accounts";
-    type Event = Entry;
-    type Row = AccountsRow;
-
-    fn fold(row: Option<&AccountsRow>, event: &Recorded<Entry>) -> Result<Change<AccountsRow>, FoldError> {
-        let sequence = row.map_or(0, |row| row.sequence) + 1;
-        if event.sequence().0.cast_signed() != sequence {
-            return Err(FoldError::new("a gap in the sequence"));
-        }
-        Ok(Change::Put(AccountsRow {
-            id: event.aggregate.to_string(),
-            balance: row.map_or(0, |row| row.balance) + event.event.by,
-            sequence,
-        }))
-    }
-}
-
-struct Sums;
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct SumsRow {
-    day: String,
-    sum: i64,
-}
-
-impl Row for SumsRow {
-    const TABLE: Table = Table {
-        name: "sums",
-        key: &["day"],
-        columns: &[("day", "TEXT NOT NULL"), ("sum", "NUMERIC NOT NULL")],
-        indexes: &[],
-    };
-}
-
-impl Counter for SumsRow {
-    const ADDED: &'static [&'static str] = &["sum"];
-    type Key = String;
-
-    fn key(&self) -> String {
-        self.day.clone()
-    }
-
-    fn add(&mut self, other: &Self) -> Result<(), FoldError> {
-        self.sum += other.sum;
-        Ok(())
-    }
-}
-
-impl Tally for Sums {
-    const NAME: &'static str = "sums";
-    const SERVICE: &'static str = "accounts";
-    type Event = Entry;
-    type Counter = SumsRow;
-
-    fn count(event: &Recorded<Entry>) -> Result<Vec<SumsRow>, FoldError> {
-        Ok(vec![SumsRow {
-            day: event.happened_at().date().to_string(),
-            sum: event.event.by,
-        }])
-    }
-}
+use entries::{Accounts, Entry, LATER, NOW, Sums};
 
 /// An event as it is told: of which account, its sequence, when it was recorded, and its day where that is another.
 type Line = (String, u64, OffsetDateTime, Option<OffsetDateTime>);

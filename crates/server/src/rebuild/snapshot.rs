@@ -48,6 +48,7 @@ pub async fn as_of(parts: &Parts, wanted: &WantedSnapshots) -> anyhow::Result<Ex
     generation::check(parts).await?;
     let limits = limits(parts, wanted.events_per_s);
     let stopping = tokio::spawn(stop_at_signal(limits.stop.clone()));
+    let mut empty = 0;
     for snapshotter in &snapshotters {
         let name = snapshotter.name();
         if wanted.dry_run {
@@ -67,10 +68,18 @@ pub async fn as_of(parts: &Parts, wanted: &WantedSnapshots) -> anyhow::Result<Ex
                 eprintln!("{name}: {error}");
                 return Ok(ExitCode::from(INTERRUPTED_EXIT_CODE));
             }
+            // Of several, some may have begun later than others.
+            Err(error @ RebuildError::NothingHappened { .. }) if snapshotters.len() > 1 => {
+                empty += 1;
+                eprintln!("{name}: {error}");
+            }
             Err(error) => return Err(anyhow!("{name}: {error}")),
         }
     }
     stopping.abort();
+    if empty == snapshotters.len() {
+        bail!("no snapshot was built");
+    }
     Ok(ExitCode::SUCCESS)
 }
 
