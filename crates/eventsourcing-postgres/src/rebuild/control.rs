@@ -78,7 +78,7 @@ pub(super) async fn follow(
             Ok(None) => {}
             // The rebuild itself finds out whether the database is away.
             Err(error) => {
-                tracing::warn!(projection = progress.projection.as_str(), %error, "progress not noted")
+                tracing::warn!(projection = progress.projection.as_str(), %error, "progress not noted");
             }
         }
     }

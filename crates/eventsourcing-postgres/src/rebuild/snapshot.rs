@@ -139,9 +139,10 @@ impl Snapshotter {
             control::end(connection, name.as_str()).await?;
             Ok(there)
         });
-        match while_alive(&self.rebuilder.pool, removing).await? {
-            true => Ok(()),
-            false => Err(RebuildError::NoSnapshot(name.clone())),
+        if while_alive(&self.rebuilder.pool, removing).await? {
+            Ok(())
+        } else {
+            Err(RebuildError::NoSnapshot(name.clone()))
         }
     }
 

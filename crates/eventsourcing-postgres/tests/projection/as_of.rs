@@ -158,7 +158,11 @@ async fn a_snapshot_is_the_plain_fold_of_what_happened_before() {
         let events = before(&history, as_of).count() as u64;
         let counts = (built.rows, built.sampled, built.events, built.parked);
         let rows = expected.len();
-        assert_eq!(counts, (rows as i64, rows as u64, events, (0, 0)), "{as_of}");
+        assert_eq!(
+            counts,
+            (i64::try_from(rows).expect("few"), rows as u64, events, (0, 0)),
+            "{as_of}"
+        );
         build(&shop.as_of(&tally, as_of)).await;
         let expected = sums(before(&history, as_of));
         assert_eq!(shop.texts(&format!("read.sums_as_of_{name}")).await, expected);
