@@ -1,6 +1,7 @@
 //! The promises, on whole processes with a real PostgreSQL and a real Kafka. Each test runs on both
 //! logs; `docs/guarantees.md` says which promise rests on which test.
 
+mod as_of;
 mod away;
 mod bad_input;
 mod copy;

@@ -16,6 +16,8 @@ mod tests;
 /// },
 /// ```
 ///
+/// `at field` names the data's own time, where an event happened at another time than it was recorded.
+///
 /// The older types stand in their order. Each struct becomes the next one by `From`, the last one the variant's own:
 /// so a new version adds one step and leaves the others as they are. With `writes "….v2" as v2::OrderRejected` behind
 /// it the variant is still written in that version (by `From` the other way), while builds that cannot read the newest
@@ -26,6 +28,7 @@ macro_rules! events {
         $vis:vis $name:ident { $(
             $(#[$variant_doc:meta])*
             $variant:ident($data:ty) = $type:literal
+                $(at $time:ident)?
                 $(from { $($old_type:literal as $old:ty),+ $(,)? })?
                 $(writes $written_type:literal as $written:ty)?,
         )+ }
@@ -42,6 +45,15 @@ macro_rules! events {
         }
 
         impl eventsourcing::aggregate::Event for $name {
+            const TYPES: &'static [&'static str] = &[ $( $type, )+ ];
+
+            fn happened_at(&self) -> Option<time::OffsetDateTime> {
+                $( $( if let Self::$variant(data) = self {
+                    return Some(data.$time);
+                } )? )+
+                None
+            }
+
             fn event_type(&self) -> &'static str {
                 match self {
                     $( Self::$variant(_) => $crate::events::written!($type $(, $written_type)?), )+

@@ -109,6 +109,22 @@ CREATE TABLE IF NOT EXISTS daybook.rebuilds (
     reported_at  TIMESTAMPTZ NOT NULL DEFAULT now()
 );
 
+-- Read models as they stood at an instant. Each is a projection of its own by `name`, with one active version and its
+-- checkpoints, which say what of the log was looked at; `only_types` are those it was made of, all without.
+CREATE TABLE IF NOT EXISTS daybook.snapshots (
+    name       TEXT PRIMARY KEY,
+    projection TEXT NOT NULL,
+    as_of      TIMESTAMPTZ NOT NULL,
+    only_types TEXT[],
+    rows       BIGINT NOT NULL,
+    events     BIGINT NOT NULL,
+    built_at   TIMESTAMPTZ NOT NULL DEFAULT now(),
+    UNIQUE (projection, as_of)
+);
+
+CREATE OR REPLACE VIEW read.snapshots AS
+    SELECT s.projection, s.as_of, s.name, s.only_types, s.built_at FROM daybook.snapshots s;
+
 CREATE OR REPLACE VIEW read.checkpoints AS
     SELECT c.projection, c.topic, c.partition, c."offset", c.epoch
     FROM daybook.checkpoints c

@@ -6,7 +6,9 @@ mod apply;
 mod checkpoint;
 mod columns;
 mod copy_in;
+mod filter;
 mod fold;
+mod name;
 mod read_model;
 mod table;
 mod version;
@@ -15,13 +17,17 @@ use std::sync::Arc;
 
 use eventsourcing::log::LogError;
 use eventsourcing::projection::{Table, Tally, View};
+use eventsourcing::readers::Event;
 use thiserror::Error;
 
 pub(crate) use apply::{begin, park, transact};
 pub(crate) use checkpoint::{advance, from_row, load as load_checkpoints, read as read_checkpoints};
+pub(crate) use filter::Admitted;
+pub use filter::Filter;
 pub(crate) use fold::{Parked, Rows, Writing};
+pub use name::Name;
 pub use read_model::{Config, PostgresReadModel};
-pub(crate) use table::{create_table, indexes, load as load_sql, point_view, schema, shape};
+pub(crate) use table::{create_table, indexes, load as load_sql, point_view, point_view_at, schema, shape};
 pub(crate) use version::{
     active, active_version, ensure_active, fingerprint, record_fingerprint, refuse_replaced,
 };
@@ -31,11 +37,13 @@ use fold::Fold;
 /// A projection with its types erased.
 #[derive(Clone)]
 pub struct Projection {
-    pub(crate) name: &'static str,
+    pub(crate) name: Name,
     pub(crate) service: &'static str,
     pub(crate) table: Table,
     pub(crate) fold_version: u32,
     pub(crate) fold: Arc<dyn Fold>,
+    /// Of a snapshot.
+    pub(crate) filter: Option<Filter>,
 }
 
 impl Projection {
@@ -45,11 +53,12 @@ impl Projection {
         use eventsourcing::projection::Row;
         let fold = Arc::new(fold::ViewFold::<V>::new());
         Self {
-            name: V::NAME,
+            name: Name::of(V::NAME),
             service: V::SERVICE,
             table: V::Row::TABLE,
             fold_version: V::FOLD,
             fold,
+            filter: None,
         }
     }
 
@@ -59,11 +68,12 @@ impl Projection {
         use eventsourcing::projection::Row;
         let fold = Arc::new(fold::TallyFold::<T>::new());
         Self {
-            name: T::NAME,
+            name: Name::of(T::NAME),
             service: T::SERVICE,
             table: T::Counter::TABLE,
             fold_version: T::FOLD,
             fold,
+            filter: None,
         }
     }
 
@@ -81,16 +91,47 @@ impl Projection {
             .map(|(name, definition)| format!("{name} {definition}"))
             .collect();
         format!(
-            "fold {} of {name} ({}; key {})",
+            "fold {} of {name} ({}; key {}){}",
             self.fold_version,
             columns.join(", "),
-            key.join(", ")
+            key.join(", "),
+            self.filter.as_ref().map(Filter::fingerprint).unwrap_or_default()
         )
+    }
+
+    /// The same fold of fewer events, under a name of its own: a snapshot. Whatever works by the name works beside
+    /// the live one.
+    #[must_use]
+    pub(crate) fn filtered(&self, filter: Filter) -> Self {
+        Self {
+            name: self.name.filtered(&filter),
+            filter: Some(filter),
+            ..self.clone()
+        }
+    }
+
+    /// Leaves of `events` what it folds.
+    pub(crate) fn admit(&self, events: &mut Vec<Event>, admitted: &mut Admitted) {
+        if let Some(filter) = &self.filter {
+            admitted.keep(filter, self.fold.as_ref(), events);
+        }
+    }
+
+    /// The types of the events it folds.
+    #[must_use]
+    pub fn event_types(&self) -> &'static [&'static str] {
+        self.fold.types()
+    }
+
+    /// Whether its rows are counters, so that each event counts by itself.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.fold.adds()
     }
 
     /// Its name.
     pub const fn name(&self) -> &'static str {
-        self.name
+        self.name.base()
     }
 
     /// The service whose topic it folds.
@@ -120,7 +161,7 @@ pub enum ProjectionError {
     #[error("{projection} halts at {place}: {source}")]
     Halted {
         /// Which projection.
-        projection: &'static str,
+        projection: Name,
         /// Topic, partition and offset of the first record of the batch.
         place: String,
         /// What the database says.
@@ -132,26 +173,26 @@ pub enum ProjectionError {
     )]
     OtherFold {
         /// Which projection.
-        projection: &'static str,
+        projection: Name,
         /// The live version.
         version: i32,
     },
     /// Somebody else moved the checkpoint: apply nothing, read it again.
     #[error("another projector moved the checkpoint of {0}")]
-    Overtaken(&'static str),
+    Overtaken(Name),
     /// The shop goes on in topics of a newer generation: whoever reads the old ones must not write any more.
     #[error(
         "{projection}: generation {generation} of the topics is live; start this node anew with topics.generation={generation}"
     )]
     Replaced {
         /// Which projection.
-        projection: &'static str,
+        projection: Name,
         /// The live generation.
         generation: i32,
     },
     /// Another version became active: go on with that one.
     #[error("another version of {0} became active")]
-    Switched(&'static str),
+    Switched(Name),
 }
 
 impl ProjectionError {

@@ -14,6 +14,8 @@ mod course;
 mod error;
 mod reading;
 mod sample;
+mod snapshot;
+mod snapshots;
 mod switch;
 mod versions;
 
@@ -30,11 +32,13 @@ use crate::deadline::{lend, while_alive};
 use crate::projection::{
     Projection, ProjectionError, active, fingerprint, indexes, read_checkpoints, refuse_replaced, schema,
 };
-use build::Build;
+use build::{Aim, Build};
 pub use control::{Status, status};
 use course::Course;
 pub use course::{PartitionProgress, Phase, Progress, offsets};
 pub use error::RebuildError;
+pub use snapshot::{Built, Snapshotter};
+pub use snapshots::{Kept, snapshots};
 
 /// What a rebuild may take.
 #[derive(Clone, Debug)]
@@ -85,8 +89,8 @@ pub struct Rebuilt {
 /// What a rebuild would do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
-    /// The live version.
-    pub live: i32,
+    /// The live version; a snapshot has none.
+    pub live: Option<i32>,
     /// The version of an interrupted rebuild that it would go on with.
     pub resumes: Option<i32>,
     /// Whether the live version was made by this very fold, so that all rows can be compared.
@@ -139,9 +143,9 @@ impl Rebuilder {
     pub async fn plan(&self) -> Result<Plan, RebuildError> {
         let mut connection = self.pool.acquire().await?;
         let live = self.live(&mut connection).await?;
-        let made = fingerprint(&mut connection, self.projection.name, live).await?;
+        let made = fingerprint(&mut connection, self.projection.name.as_str(), live).await?;
         let resumes = versions::resumable(&mut connection, &self.projection, &self.topic).await?;
-        let (name, topic) = (self.projection.name, &self.topic);
+        let (name, topic) = (self.projection.name.as_str(), &self.topic);
         let from = match resumes {
             Some(version) => read_checkpoints(&mut connection, name, version, topic).await?,
             None => course::Checkpoints::new(),
@@ -153,7 +157,7 @@ impl Rebuilder {
             total: to.next.0,
         });
         Ok(Plan {
-            live,
+            live: Some(live),
             resumes,
             same_fold: made == Some(self.projection.fingerprint()),
             partitions: partitions.collect(),
@@ -161,9 +165,9 @@ impl Rebuilder {
     }
 
     async fn live(&self, connection: &mut PgConnection) -> Result<i32, RebuildError> {
-        let name = self.projection.name;
-        let live = active(connection, name).await?;
-        live.ok_or(RebuildError::NoLiveVersion(name))
+        let name = &self.projection.name;
+        let live = active(connection, name.as_str()).await?;
+        live.ok_or(RebuildError::NoLiveVersion(name.clone()))
     }
 
     /// Does `work` while no other node may change this projection's versions. The session is its own: the lock goes with it,
@@ -172,11 +176,11 @@ impl Rebuilder {
         &self,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, RebuildError>,
     ) -> Result<T, RebuildError> {
-        let name = self.projection.name;
+        let name = &self.projection.name;
         let mut connection = self.pool.acquire().await?.detach();
-        if !control::try_lock(&mut connection, name).await? {
+        if !control::try_lock(&mut connection, name.as_str()).await? {
             connection.close().await?;
-            return Err(RebuildError::Running(name));
+            return Err(RebuildError::Running(name.clone()));
         }
         let outcome = work(&mut connection).await;
         let unlocked = control::unlock(connection).await;
@@ -191,32 +195,32 @@ impl Rebuilder {
         goal: Goal,
         watch: &(impl Fn(&Progress) + Send + Sync),
     ) -> Result<Rebuilt, RebuildError> {
-        let name = self.projection.name;
+        let name = &self.projection.name;
         self.locked(async |connection| {
             refuse_replaced(&mut *connection, name, &self.topic).await?;
             let live = self.live(&mut *connection).await?;
-            let made = fingerprint(&mut *connection, name, live).await?;
+            let made = fingerprint(&mut *connection, name.as_str(), live).await?;
             let same_fold = made == Some(self.projection.fingerprint());
             if goal == Goal::Discard && !same_fold {
-                let (projection, version) = (name, live);
+                let (projection, version) = (name.clone(), live);
                 return Err(ProjectionError::OtherFold { projection, version }.into());
             }
             let version = versions::begin(&mut *connection, &self.projection, &self.topic).await?;
-            control::begin(&mut *connection, name, version, limits.events_per_s).await?;
-            let course = Arc::new(Course::new(name, version, limits));
+            control::begin(&mut *connection, name.as_str(), version, limits.events_per_s).await?;
+            let course = Arc::new(Course::new(name.clone(), version, limits));
             let build = Build {
                 rebuilder: self,
-                live,
+                aim: Aim::Live(live),
                 version,
                 course: Arc::clone(&course),
             };
             let outcome = tokio::select! {
-                outcome = make(&mut *connection, &build, limits, goal, same_fold) => outcome,
+                outcome = make(&mut *connection, &build, live, limits, goal, same_fold) => outcome,
                 never = control::follow(&self.pool, &course, watch) => match never {},
             };
-            let outcome = outcome.map_err(|error| error.told_apart(name));
+            let outcome = outcome.map_err(|error| error.told_apart(name.clone()));
             watch(&course.progress());
-            end(connection, name, version, goal, &outcome).await?;
+            end(connection, name.as_str(), version, goal, &outcome).await?;
             outcome
         })
         .await
@@ -227,6 +231,7 @@ impl Rebuilder {
 async fn make(
     connection: &mut PgConnection,
     build: &Build<'_>,
+    live: i32,
     limits: &Limits,
     goal: Goal,
     same_fold: bool,
@@ -235,23 +240,23 @@ async fn make(
         rebuilder, version, ..
     } = *build;
     if same_fold {
-        compare::refuse_altered(&mut *connection, build).await?;
+        compare::refuse_altered(&mut *connection, build, live).await?;
     }
     bulk::run(&mut *connection, build, limits).await?;
     build.course.enter(Phase::Indexing);
     index(build, limits.workers).await?;
     build.course.enter(Phase::Verifying);
     let (rows, verified) = if same_fold {
-        let rows = compare::with_live(&rebuilder.pool, &mut *connection, build).await?;
+        let rows = compare::with_live(&rebuilder.pool, &mut *connection, build, live).await?;
         (rows, Verified::EqualToLive)
     } else {
         build.catch_up(&mut *connection).await?;
-        let (rows, sampled) = sample::check(&mut *connection, build).await?;
+        let (rows, sampled, _) = sample::check(&mut *connection, build).await?;
         (rows, Verified::Sample(sampled))
     };
     if goal == Goal::Switch {
         build.course.enter(Phase::Switching);
-        switch::switch(connection, build).await?;
+        switch::switch(connection, build, live).await?;
     }
     Ok(Rebuilt {
         version,
@@ -270,7 +275,10 @@ async fn index(build: &Build<'_>, workers: usize) -> Result<(), RebuildError> {
         lent.give_back();
         Ok(())
     };
-    let indexes = indexes(&schema(projection.name, build.version), &projection.table);
+    let indexes = indexes(
+        &schema(projection.name.as_str(), build.version),
+        &projection.table,
+    );
     stream::iter(indexes.into_iter().map(Ok))
         .try_for_each_concurrent(workers, create)
         .await
@@ -279,7 +287,7 @@ async fn index(build: &Build<'_>, workers: usize) -> Result<(), RebuildError> {
 /// What stays and what goes. A version that only lacks time is kept for the next rebuild to go on with.
 async fn end(
     connection: &mut PgConnection,
-    name: &'static str,
+    name: &str,
     version: i32,
     goal: Goal,
     outcome: &Result<Rebuilt, RebuildError>,

@@ -30,8 +30,17 @@ pub trait Aggregate: Send + Sync + 'static {
 
 /// A fact as the log stores it: a CloudEvents type and JSON data.
 pub trait Event: Send + Sync + Sized + 'static {
+    /// Each type it can have, as [`Event::event_type`] says it.
+    const TYPES: &'static [&'static str];
+
     /// The versioned type, as in `daybook.order.placed.v1`.
     fn event_type(&self) -> &'static str;
+
+    /// When it happened, where that is not when it was recorded: history that is imported, for one. A function of
+    /// nothing but the event, so that all readers of all time agree.
+    fn happened_at(&self) -> Option<OffsetDateTime> {
+        None
+    }
 
     /// The data as JSON, appended to `out`.
     fn encode(&self, out: &mut Vec<u8>);
@@ -109,6 +118,13 @@ pub struct Recorded<E> {
     pub meta: Meta,
     /// W3C trace context of the request that caused it.
     pub traceparent: Option<Box<str>>,
+}
+
+impl<E: Event> Recorded<E> {
+    /// When it happened: as the event says, or when it was decided.
+    pub fn happened_at(&self) -> OffsetDateTime {
+        self.event.happened_at().unwrap_or(self.time)
+    }
 }
 
 impl<E> Recorded<E> {

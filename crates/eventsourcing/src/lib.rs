@@ -18,6 +18,7 @@ pub mod process;
 pub mod projection;
 pub mod record;
 pub mod rule;
+pub mod snapshot;
 pub mod states;
 pub mod topic;
 

@@ -5,11 +5,11 @@ mod history;
 use std::sync::Arc;
 
 use domain::order::{
-    CancelledFrom, Line, Lines, OrderCancelled, OrderConfirmed, OrderEvent, OrderPlaced, OrderRejected,
-    RejectReason, Sale,
+    CancelledFrom, CreditNoteImported, Line, Lines, OrderCancelled, OrderConfirmed, OrderEvent,
+    OrderImported, OrderPlaced, OrderRejected, RejectReason, Sale,
 };
 use domain::stock_item::{StockEvent, StockReceived, StockReserved};
-use eventsourcing::aggregate::Recorded;
+use eventsourcing::aggregate::{Event, Recorded};
 use eventsourcing::codec::Meta;
 use eventsourcing::ids::{CommandId, Digest, Epoch, Offset, OwnerId, Sequence};
 use eventsourcing::projection::{Change, Counter, Tally, View};
@@ -199,4 +199,38 @@ fn a_counter_that_overflows_is_an_error() {
         ..row.clone()
     };
     assert!(row.add(&other).is_err());
+}
+
+#[test]
+fn an_imported_order_happened_when_it_was_ordered_and_all_else_when_it_was_decided() {
+    let ordered_at = time::macros::datetime!(2011-06-29 23:59 UTC);
+    let invoice = domain::ids::InvoiceNo::new("536365").expect("valid");
+    let imported = OrderEvent::Imported(OrderImported {
+        invoice: invoice.clone(),
+        ordered_at,
+        sale: sale(),
+    });
+    let note = OrderEvent::CreditNoteImported(CreditNoteImported {
+        invoice,
+        ordered_at,
+        sale: sale(),
+    });
+    for past in [imported, note] {
+        assert!(OrderEvent::TYPES.contains(&past.event_type()));
+        assert_eq!(past.happened_at(), Some(ordered_at));
+        assert_eq!(recorded("order_1", 1, past).happened_at(), ordered_at);
+    }
+    let placed = OrderEvent::Placed(OrderPlaced { sale: sale() });
+    assert_eq!(placed.happened_at(), None);
+    let placed = recorded("order_1", 1, placed);
+    assert_eq!(placed.happened_at(), placed.time);
+}
+
+/// PostgreSQL takes 63 bytes, and cuts a longer name off without an error.
+#[test]
+fn the_name_of_a_snapshot_fits_into_postgresql() {
+    for projection in crate::read_models() {
+        let longest = projection.name().len() + eventsourcing::snapshot::SUFFIX_BYTES_MAX + "_v9999".len();
+        assert!(longest <= 63, "{}", projection.name());
+    }
 }

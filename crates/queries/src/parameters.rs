@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use crate::reads::AsOf;
+
 /// For one thing.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -14,4 +16,7 @@ pub(crate) struct OneParameters {
         reason = "read by the extractor of positions; here it is only let through"
     )]
     at: Option<String>,
+    /// Show it as it stood at this instant, `2011-06-30T00:00:00Z`: a snapshot that `daybook rebuild … --as-of` has built.
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub(crate) as_of: Option<AsOf>,
 }

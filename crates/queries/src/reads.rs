@@ -7,7 +7,9 @@
 
 mod checkpoints;
 mod model;
+mod not_found;
 mod snapshot;
+mod source;
 mod statement;
 mod unavailable;
 mod watcher;
@@ -24,6 +26,7 @@ use tokio::time::Instant;
 pub use checkpoints::Checkpoints;
 pub use model::ReadModel;
 pub(crate) use snapshot::Snapshot;
+pub(crate) use source::AsOf;
 pub(crate) use statement::Statement;
 pub(crate) use unavailable::SumTooLarge;
 pub use watcher::Watcher;

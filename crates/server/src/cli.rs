@@ -1,15 +1,16 @@
 //! The command line.
 
 mod flags;
+mod rebuild;
 mod run;
 
-use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::LogKind;
 pub use flags::Flags;
+pub use rebuild::{Rebuild, RebuildCommand, Which};
 pub use run::run;
 
 /// An event-sourced commerce backend: commands in, events in a log, read models out.
@@ -107,110 +108,6 @@ Examples:
         after_help = "Examples:\n  daybook config\n  DAYBOOK_TOPICS_PARTITIONS=8 daybook config | grep partitions"
     )]
     Config,
-}
-
-/// Which projections.
-#[derive(Debug, clap::Args)]
-pub struct Which {
-    /// Projections: products, availability, orders, sales, …
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
-    pub names: Vec<String>,
-    /// All of them.
-    #[arg(long)]
-    pub all: bool,
-}
-
-/// `daybook rebuild`.
-#[derive(Debug, clap::Args)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
-    after_help = "\
-Examples:
-  daybook rebuild sales
-  daybook rebuild orders sales --throttle 20000
-  daybook rebuild --all --dry-run
-  daybook rebuild --all --json | jq .events_per_s
-  daybook rebuild status
-  daybook rebuild rollback orders
-
-The shop goes on meanwhile, and queries read the live version until the new one is verified: all its rows equal the
-live ones, or, where the fold has changed, a sample of rows equals a plain fold of the log. A rebuild that was
-interrupted or killed is taken up by the next. The version before is kept for `rollback`. See docs/operations.md."
-)]
-pub struct Rebuild {
-    /// Which.
-    #[command(flatten)]
-    pub which: Which,
-    /// Only say what would be read.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Progress and result as JSON, one object a line.
-    #[arg(long)]
-    pub json: bool,
-    /// Records a second at most; `daybook rebuild throttle` changes it later.
-    #[arg(long, value_name = "EVENTS_PER_S")]
-    pub throttle: Option<NonZeroU64>,
-    /// Something else than to begin one.
-    #[command(subcommand)]
-    pub command: Option<RebuildCommand>,
-}
-
-/// What can be said to a rebuild, from any node.
-#[derive(Debug, Subcommand)]
-pub enum RebuildCommand {
-    /// Print the rebuilds that are under way or were interrupted.
-    #[command(after_help = "Example:\n  daybook rebuild status --json | jq .phase")]
-    Status {
-        /// One JSON object a line.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Hold one; what it folded is stored.
-    #[command(after_help = "Example:\n  daybook rebuild pause orders")]
-    Pause {
-        /// Which projection's.
-        name: String,
-    },
-    /// Let one that was paused go on.
-    #[command(after_help = "Example:\n  daybook rebuild resume orders")]
-    Resume {
-        /// Which projection's.
-        name: String,
-    },
-    /// Hold one back to so many records a second.
-    #[command(
-        after_help = "Examples:\n  daybook rebuild throttle orders 5000\n  daybook rebuild throttle orders off"
-    )]
-    Throttle {
-        /// Which projection's.
-        name: String,
-        /// Records a second, or `off`.
-        #[arg(value_name = "EVENTS_PER_S")]
-        pace: String,
-    },
-    /// End one and remove what it built; the live version stays.
-    #[command(after_help = "Example:\n  daybook rebuild cancel orders")]
-    Cancel {
-        /// Which projection's.
-        name: String,
-    },
-    /// Bring the version before the live one up to date and make it the live one again.
-    #[command(after_help = "\
-Example:
-  daybook rebuild rollback orders
-
-A version can be brought up to date only by the build whose fold made it. A second roll-back undoes the first.")]
-    Rollback {
-        /// Which projection.
-        name: String,
-    },
-    /// Drop the versions before the live one; there is no way back then.
-    #[command(after_help = "Example:\n  daybook rebuild drop orders")]
-    Drop {
-        /// Which projection.
-        name: String,
-    },
 }
 
 /// What can be imported.

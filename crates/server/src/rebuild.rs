@@ -2,14 +2,16 @@
 
 mod control;
 mod progress;
+mod snapshot;
 
 use std::num::NonZeroU64;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{anyhow, bail};
+use eventsourcing::topic::Topic;
 use eventsourcing_postgres::projection::Projection;
-use eventsourcing_postgres::rebuild::{Limits, RebuildError, Rebuilder, Rebuilt, Verified};
+use eventsourcing_postgres::rebuild::{Limits, Plan, RebuildError, Rebuilder, Rebuilt, Verified};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +19,7 @@ use crate::INTERRUPTED_EXIT_CODE;
 use crate::parts::{Parts, generation};
 pub use control::{Order, give, status};
 use progress::Shown;
+pub use snapshot::{WantedSnapshots, as_of, snapshots};
 
 /// Which projections, and how.
 #[derive(Debug)]
@@ -50,22 +53,18 @@ pub async fn verify(parts: &Parts, wanted: &Wanted) -> anyhow::Result<ExitCode> 
 async fn run(parts: &Parts, wanted: &Wanted, goal: Goal) -> anyhow::Result<ExitCode> {
     let rebuilders = named(parts, &wanted.names)?;
     generation::check(parts).await?;
-    let stop = CancellationToken::new();
-    let stopping = tokio::spawn(stop_at_signal(stop.clone()));
-    let limits = Limits {
-        memory_bytes: parts.config.rebuild.memory_bytes,
-        workers: parts.config.rebuild.workers,
-        events_per_s: wanted.events_per_s,
-        stop,
-    };
+    let limits = limits(parts, wanted.events_per_s);
+    let stopping = tokio::spawn(stop_at_signal(limits.stop.clone()));
     let mut failed = 0;
     for rebuilder in &rebuilders {
         let name = rebuilder.projection.name();
         if wanted.dry_run {
-            plan(rebuilder, wanted.json).await?;
+            let planned = rebuilder.plan().await;
+            let planned = planned.map_err(|error| anyhow!("{name}: {error}"))?;
+            tell_plan(name, None, &rebuilder.topic, &planned, wanted.json);
             continue;
         }
-        let shown = Shown::new(name, wanted.json);
+        let shown = Shown::new(name.to_owned(), wanted.json);
         let watch = |progress: &_| shown.at(progress);
         let outcome = match goal {
             Goal::Rebuild => rebuilder.rebuild(&limits, watch).await,
@@ -108,13 +107,26 @@ fn named(parts: &Parts, names: &[String]) -> anyhow::Result<Vec<Rebuilder>> {
     }
     let wanted =
         |projection: &Projection| names.is_empty() || names.iter().any(|name| name == projection.name());
-    let rebuilder = |projection: Projection| Rebuilder {
+    let wanted = all.into_iter().filter(wanted);
+    Ok(wanted.map(|projection| rebuilder(parts, projection)).collect())
+}
+
+fn rebuilder(parts: &Parts, projection: Projection) -> Rebuilder {
+    Rebuilder {
         pool: parts.pool.clone(),
         log: Arc::clone(&parts.log),
         topic: parts.topic(projection.service()),
         projection,
-    };
-    Ok(all.into_iter().filter(wanted).map(rebuilder).collect())
+    }
+}
+
+fn limits(parts: &Parts, events_per_s: Option<NonZeroU64>) -> Limits {
+    Limits {
+        memory_bytes: parts.config.rebuild.memory_bytes,
+        workers: parts.config.rebuild.workers,
+        events_per_s,
+        stop: CancellationToken::new(),
+    }
 }
 
 /// A second signal ends the process as it always does.
@@ -168,45 +180,46 @@ fn tell(name: &str, rebuilt: &Rebuilt, goal: Goal, as_json: bool) {
     }
 }
 
-async fn plan(rebuilder: &Rebuilder, as_json: bool) -> anyhow::Result<()> {
-    let name = rebuilder.projection.name();
-    let plan = rebuilder
-        .plan()
-        .await
-        .map_err(|error| anyhow!("{name}: {error}"))?;
+fn tell_plan(name: &str, as_of: Option<&str>, topic: &Topic, plan: &Plan, as_json: bool) {
     let left = |done: u64, total: u64| total.saturating_sub(done);
     if as_json {
         let partitions: Vec<_> = plan.partitions.iter().collect();
         let line = json!({
-            "event": "plan", "projection": name, "live": plan.live, "resumes": plan.resumes,
+            "event": "plan", "projection": name, "as_of": as_of, "live": plan.live, "resumes": plan.resumes,
             "same_fold": plan.same_fold, "partitions": partitions,
         });
         println!("{line}");
-        return Ok(());
+        return;
     }
     let records: u64 = plan.partitions.iter().map(|at| left(at.done, at.total)).sum();
     let way = match plan.resumes {
         Some(version) => format!("goes on with version {version}"),
         None => "a new version".to_owned(),
     };
-    let check = if plan.same_fold {
-        "all rows compared with the live version"
-    } else {
-        "the fold has changed: a sample of rows checked one by one"
+    let (what, check) = match (as_of, plan.live) {
+        (Some(as_of), _) => (
+            format!("a snapshot as of {as_of}"),
+            "a sample of rows checked one by one",
+        ),
+        (None, live) => {
+            let live = live.map_or_else(|| "no version".to_owned(), |live| format!("version {live}"));
+            let check = if plan.same_fold {
+                "all rows compared with the live version"
+            } else {
+                "the fold has changed: a sample of rows checked one by one"
+            };
+            (format!("{live} is live"), check)
+        }
     };
-    println!(
-        "{name}: version {} is live; {way}; {records} records to read; {check}",
-        plan.live
-    );
+    println!("{name}: {what}; {way}; {records} records to read; {check}");
     for at in &plan.partitions {
         println!(
             "  {}/{}: {} records, {} to {}",
-            rebuilder.topic,
+            topic,
             at.partition,
             left(at.done, at.total),
             at.done,
             at.total
         );
     }
-    Ok(())
 }

@@ -29,6 +29,8 @@ const SOURCE: Bytes = Bytes::from_static(b"//daybook/orders");
 pub(super) struct Written(pub(super) &'static str, pub(super) Value);
 
 impl Event for Written {
+    const TYPES: &'static [&'static str] = &[];
+
     fn event_type(&self) -> &'static str {
         self.0
     }

@@ -31,9 +31,9 @@ events! {
         /// Somebody changed their mind.
         Cancelled(OrderCancelled) = "daybook.order.cancelled.v1",
         /// An order of the past.
-        Imported(OrderImported) = "daybook.order.imported.v1",
+        Imported(OrderImported) = "daybook.order.imported.v1" at ordered_at,
         /// A credit note of the past.
-        CreditNoteImported(CreditNoteImported) = "daybook.order.credit_note_imported.v1",
+        CreditNoteImported(CreditNoteImported) = "daybook.order.credit_note_imported.v1" at ordered_at,
     }
 }
 

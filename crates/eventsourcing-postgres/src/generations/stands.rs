@@ -58,7 +58,7 @@ pub async fn behind(
             let records = missing(&mut lent, projection, moved).await?;
             if let Some(records) = records.filter(|records| *records > 0) {
                 found.push(Behind {
-                    projection: projection.name,
+                    projection: projection.name(),
                     records,
                 });
             }
@@ -85,11 +85,11 @@ pub(super) async fn missing(
            JOIN daybook.projections p ON p.name = c.projection AND p.version = c.version
            WHERE p.name = $1 AND p.status = 'active' AND c.topic = $2"#,
     )
-    .bind(projection.name)
+    .bind(projection.name())
     .bind(moved.from.as_str())
     .fetch_all(&mut *connection)
     .await?;
-    if stands.is_empty() && active(&mut *connection, projection.name).await?.is_none() {
+    if stands.is_empty() && active(&mut *connection, projection.name()).await?.is_none() {
         return Ok(None);
     }
     let stands: BTreeMap<u32, i64> = stands

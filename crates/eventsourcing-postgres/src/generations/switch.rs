@@ -60,13 +60,13 @@ pub async fn preflight(
     let asking = async {
         let mut transaction = lent.begin().await?;
         for projection in read_models.iter().chain(states) {
-            if !rebuild_free(&mut transaction, projection.name).await? {
-                return Err(SwitchError::Rebuilding(projection.name));
+            if !rebuild_free(&mut transaction, projection.name()).await? {
+                return Err(SwitchError::Rebuilding(projection.name()));
             }
         }
         for projection in read_models {
-            if let Some(version) = active(&mut transaction, projection.name).await? {
-                refuse_parked(&mut transaction, projection.name, version).await?;
+            if let Some(version) = active(&mut transaction, projection.name()).await? {
+                refuse_parked(&mut transaction, projection.name(), version).await?;
             }
         }
         Ok(transaction.rollback().await?)
@@ -119,7 +119,7 @@ async fn attempt(
     let mut transaction = connection.begin().await?;
     transaction.execute(LOCK_TIMEOUT).await?;
     for projection in read_models.iter().chain(states) {
-        hold(&mut transaction, projection.name).await?;
+        hold(&mut transaction, projection.name()).await?;
     }
     for projection in read_models {
         carry_on(&mut transaction, projection, moved).await?;
@@ -129,7 +129,7 @@ async fn attempt(
         sqlx::query(
             "UPDATE daybook.projections SET status = 'retired' WHERE name = $1 AND status = 'active'",
         )
-        .bind(projection.name)
+        .bind(projection.name())
         .execute(&mut *transaction)
         .await?;
     }
@@ -202,7 +202,7 @@ async fn carry_on(
     projection: &Projection,
     moved: &[Moved],
 ) -> Result<(), SwitchError> {
-    let name = projection.name;
+    let name = projection.name();
     let (Some(version), Some(of)) = (active(&mut *connection, name).await?, moved_of(projection, moved))
     else {
         return Ok(());

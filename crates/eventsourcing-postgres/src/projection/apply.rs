@@ -52,14 +52,14 @@ pub(crate) async fn transact(
     if !error.is_data() {
         return Err(error);
     }
-    tracing::warn!(projection = projection.name, %error, "a batch is refused: its events one by one");
+    tracing::warn!(projection = projection.name.as_str(), %error, "a batch is refused: its events one by one");
     match attempt(connection, projection, version, topic, scanned, live, Pace::Event).await {
         Err(ProjectionError::Database(source)) if ProjectionError::is_data_of(&source) => {
             let first = scanned.moves.first();
             let place = first
                 .map(|Move { partition, from, .. }| format!("{}@{}", topic.partition(*partition), from.next));
             Err(ProjectionError::Halted {
-                projection: projection.name,
+                projection: projection.name.clone(),
                 place: place.unwrap_or_default(),
                 source,
             })
@@ -82,16 +82,17 @@ async fn attempt(
     } else {
         connection.begin().await?
     };
-    if live && active_version(&mut transaction, projection.name).await? != Some(version) {
-        return Err(ProjectionError::Switched(projection.name));
+    let name = projection.name.as_str();
+    if live && active_version(&mut transaction, name).await? != Some(version) {
+        return Err(ProjectionError::Switched(projection.name.clone()));
     }
     let Scanned { events, moves } = scanned;
-    if !checkpoint::advance(&mut transaction, projection.name, version, topic, moves).await? {
-        return Err(ProjectionError::Overtaken(projection.name));
+    if !checkpoint::advance(&mut transaction, name, version, topic, moves).await? {
+        return Err(ProjectionError::Overtaken(projection.name.clone()));
     }
     let keys = events.iter().map(Event::key).collect();
-    let already = parked_keys(&mut transaction, projection.name, version, keys).await?;
-    let schema = schema(projection.name, version);
+    let already = parked_keys(&mut transaction, name, version, keys).await?;
+    let schema = schema(name, version);
     let parked = match pace {
         Pace::Batch => {
             projection
@@ -101,9 +102,9 @@ async fn attempt(
         }
         Pace::Event => one_by_one(&mut transaction, projection, &schema, events, already).await?,
     };
-    park(&mut transaction, projection.name, version, &parked).await?;
+    park(&mut transaction, name, version, &parked).await?;
     sqlx::query("SELECT pg_notify('daybook_checkpoints', $1)")
-        .bind(projection.name)
+        .bind(name)
         .execute(&mut *transaction)
         .await?;
     Ok(transaction.commit().await?)

@@ -12,6 +12,7 @@ use eventsourcing::projection::Row;
 use eventsourcing::readers::{Event, Key};
 use eventsourcing::record::Stored;
 use sqlx::{AssertSqlSafe, PgConnection};
+use time::OffsetDateTime;
 
 use super::ProjectionError;
 
@@ -44,6 +45,12 @@ pub(crate) trait Fold: Send + Sync {
 
     /// Whether two writers add to one row: they must take turns, or they wait for each other.
     fn adds(&self) -> bool;
+
+    /// What an event says of itself; nothing when nobody can read it.
+    fn told(&self, event: &Event) -> Option<Told>;
+
+    /// The types of its events.
+    fn types(&self) -> &'static [&'static str];
 
     /// The same fold, plainly.
     fn reference(&self) -> Box<dyn Reference>;
@@ -132,6 +139,22 @@ impl<T: Default> Sample<T> {
             self.0.pop_last();
         }
         self.0.get_mut(&place)
+    }
+}
+
+/// When an event happened, and of which type it is for this build.
+pub(crate) struct Told {
+    pub(crate) happened_at: OffsetDateTime,
+    pub(crate) event_type: &'static str,
+}
+
+impl Told {
+    fn by<E: eventsourcing::aggregate::Event>(event: &Event) -> Option<Self> {
+        let recorded = event.decode::<E>().ok()?;
+        Some(Self {
+            happened_at: recorded.happened_at(),
+            event_type: recorded.event.event_type(),
+        })
     }
 }
 

@@ -63,15 +63,16 @@ impl PostgresReadModel {
 #[async_trait]
 impl ReadModel for PostgresReadModel {
     fn name(&self) -> &'static str {
-        self.projection.name
+        self.projection.name()
     }
 
     async fn start(&self, topic: &Topic, partitions: u32) -> Result<Started, ReadModelError> {
         let start = async |connection: &mut PgConnection| {
             let mut transaction = begin(connection).await?;
             let version = ensure_active(&mut transaction, &self.projection).await?;
-            let name = self.projection.name;
-            let checkpoints = checkpoint::load(&mut transaction, name, version, topic, partitions).await?;
+            let name = &self.projection.name;
+            let checkpoints =
+                checkpoint::load(&mut transaction, name.as_str(), version, topic, partitions).await?;
             refuse_replaced(&mut transaction, name, topic).await?;
             transaction.commit().await?;
             Ok(Started { version, checkpoints })

@@ -60,18 +60,28 @@ pub(crate) async fn point_view(
     schema: &str,
     table: &Table,
 ) -> Result<(), sqlx::Error> {
+    point_view_at(connection, table.name, schema, table).await
+}
+
+/// The same for the view `view`.
+pub(crate) async fn point_view_at(
+    connection: &mut PgConnection,
+    view: &str,
+    schema: &str,
+    table: &Table,
+) -> Result<(), sqlx::Error> {
     let (name, columns) = (table.name, columns(table));
     let (before, after) = (
-        shape(&mut *connection, "read", name).await?,
+        shape(&mut *connection, "read", view).await?,
         shape(&mut *connection, schema, name).await?,
     );
     // A view may be replaced by one that only appends columns; grants on it stay.
     let drop = if after.starts_with(&before) {
         String::new()
     } else {
-        format!("DROP VIEW read.{name};")
+        format!("DROP VIEW read.{view};")
     };
-    let sql = format!("{drop} CREATE OR REPLACE VIEW read.{name} AS SELECT {columns} FROM {schema}.{name};");
+    let sql = format!("{drop} CREATE OR REPLACE VIEW read.{view} AS SELECT {columns} FROM {schema}.{name};");
     connection.execute(AssertSqlSafe(sql)).await.map(|_| ())
 }
 

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 use crate::generations::replaced;
 
-use super::{Projection, ProjectionError, create_table, indexes, point_view, schema};
+use super::{Name, Projection, ProjectionError, create_table, indexes, point_view, schema};
 
 /// The active version, its row locked against a switch until the transaction ends.
 pub(crate) async fn active_version(
@@ -31,12 +31,12 @@ pub(crate) async fn active(connection: &mut PgConnection, name: &str) -> Result<
 /// Refuses a topic whose generation is no longer the shop's: its offsets are not those of the rows.
 pub(crate) async fn refuse_replaced(
     connection: &mut PgConnection,
-    projection: &'static str,
+    projection: &Name,
     topic: &Topic,
 ) -> Result<(), ProjectionError> {
     match replaced(connection, topic).await? {
         Some(generation) => Err(ProjectionError::Replaced {
-            projection,
+            projection: projection.clone(),
             generation,
         }),
         None => Ok(()),
@@ -50,15 +50,17 @@ pub(crate) async fn ensure_active(
 ) -> Result<i32, ProjectionError> {
     // Two projectors that start at once must not both make it.
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
-        .bind(format!("daybook.projection.{}", projection.name))
+        .bind(format!("daybook.projection.{}", projection.name.as_str()))
         .execute(&mut *connection)
         .await?;
-    if let Some(version) = active_version(&mut *connection, projection.name).await? {
+    if let Some(version) = active_version(&mut *connection, projection.name.as_str()).await? {
         // Two folds must never write one table. Readers keep what it shows until a rebuild.
-        return if fingerprint(connection, projection.name, version).await? == Some(projection.fingerprint()) {
+        return if fingerprint(connection, projection.name.as_str(), version).await?
+            == Some(projection.fingerprint())
+        {
             Ok(version)
         } else {
-            let projection = projection.name;
+            let projection = projection.name.clone();
             Err(ProjectionError::OtherFold { projection, version })
         };
     }
@@ -67,10 +69,10 @@ pub(crate) async fn ensure_active(
          SELECT $1, coalesce(max(version), 0) + 1, 'active' FROM daybook.projections WHERE name = $1
          RETURNING version",
     )
-    .bind(projection.name)
+    .bind(projection.name.as_str())
     .fetch_one(&mut *connection)
     .await?;
-    let schema = schema(projection.name, version);
+    let schema = schema(projection.name.as_str(), version);
     record_fingerprint(&mut *connection, projection, version).await?;
     create_table(&mut *connection, &schema, &projection.table).await?;
     for index in indexes(&schema, &projection.table) {
@@ -100,7 +102,7 @@ pub(crate) async fn record_fingerprint(
     version: i32,
 ) -> Result<(), sqlx::Error> {
     sqlx::query("INSERT INTO daybook.projection_folds (name, version, fingerprint) VALUES ($1, $2, $3)")
-        .bind(projection.name)
+        .bind(projection.name.as_str())
         .bind(version)
         .bind(projection.fingerprint())
         .execute(connection)

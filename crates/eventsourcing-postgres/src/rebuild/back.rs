@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::build::Build;
+use super::build::{Aim, Build};
 use super::course::{Course, Phase};
 use super::{Limits, RebuildError, Rebuilder, switch, versions};
 use crate::deadline::while_alive;
@@ -16,27 +16,27 @@ impl Rebuilder {
     }
 
     async fn go_back(&self) -> Result<i32, RebuildError> {
-        let name = self.projection.name;
+        let name = &self.projection.name;
         self.locked(async |connection| {
             refuse_replaced(&mut *connection, name, &self.topic).await?;
             let live = self.live(&mut *connection).await?;
-            let retired = versions::retired(&mut *connection, name).await?;
-            let version = *retired.first().ok_or(RebuildError::NothingBefore(name))?;
+            let retired = versions::retired(&mut *connection, name.as_str()).await?;
+            let version = *retired.first().ok_or(RebuildError::NothingBefore(name.clone()))?;
             // Only the fold that made it can bring it up to date.
-            let made = fingerprint(&mut *connection, name, version).await?;
+            let made = fingerprint(&mut *connection, name.as_str(), version).await?;
             if made != Some(self.projection.fingerprint()) {
-                let projection = name;
+                let projection = name.clone();
                 return Err(RebuildError::OtherBuild { projection, version });
             }
-            let course = Arc::new(Course::new(name, version, &Limits::default()));
+            let course = Arc::new(Course::new(name.clone(), version, &Limits::default()));
             course.enter(Phase::Switching);
             let build = Build {
                 rebuilder: self,
-                live,
+                aim: Aim::Live(live),
                 version,
                 course,
             };
-            switch::switch(connection, &build).await?;
+            switch::switch(connection, &build, live).await?;
             Ok(version)
         })
         .await
@@ -44,14 +44,14 @@ impl Rebuilder {
 
     /// Drops the versions before the live one; returns their numbers.
     pub async fn drop_retired(&self) -> Result<Vec<i32>, RebuildError> {
-        let name = self.projection.name;
+        let name = &self.projection.name;
         self.locked(async |connection| {
-            let retired = versions::retired(&mut *connection, name).await?;
+            let retired = versions::retired(&mut *connection, name.as_str()).await?;
             if retired.is_empty() {
-                return Err(RebuildError::NothingBefore(name));
+                return Err(RebuildError::NothingBefore(name.clone()));
             }
             for version in &retired {
-                versions::discard(&mut *connection, name, *version).await?;
+                versions::discard(&mut *connection, name.as_str(), *version).await?;
             }
             Ok(retired)
         })

@@ -11,9 +11,17 @@ use crate::projection::{ProjectionError, load_checkpoints, transact};
 
 pub(super) struct Build<'a> {
     pub(super) rebuilder: &'a Rebuilder,
-    pub(super) live: i32,
+    pub(super) aim: Aim,
     pub(super) version: i32,
     pub(super) course: Arc<Course>,
+}
+
+/// What a version is folded up to.
+pub(super) enum Aim {
+    /// Where this version, the live one, stands by then.
+    Live(i32),
+    /// Where the log ended when it was begun.
+    End(Checkpoints),
 }
 
 /// Where a version's stored rows stand, in every partition of the topic; makes what is missing.
@@ -29,7 +37,7 @@ pub(super) async fn stored(
         ..
     } = rebuilder;
     let partitions = log.partitions(topic).await.map_err(ProjectionError::from)?;
-    Ok(load_checkpoints(connection, projection.name, version, topic, partitions).await?)
+    Ok(load_checkpoints(connection, projection.name.as_str(), version, topic, partitions).await?)
 }
 
 /// Folds what is read, each batch in a transaction of its own; what the database refuses of an event is parked.
@@ -65,10 +73,18 @@ pub(super) async fn fold(
 }
 
 impl Build<'_> {
-    /// Folds up to where the live version stands.
+    /// What it is to be folded up to, as things stand.
+    pub(super) async fn targets(&self, connection: &mut PgConnection) -> Result<Checkpoints, RebuildError> {
+        match &self.aim {
+            Aim::Live(live) => stored(connection, self.rebuilder, *live).await,
+            Aim::End(end) => Ok(end.clone()),
+        }
+    }
+
+    /// Folds up to its aim.
     pub(super) async fn catch_up(&self, connection: &mut PgConnection) -> Result<(), RebuildError> {
         self.course.go_on().await?;
-        let targets = stored(&mut *connection, self.rebuilder, self.live).await?;
+        let targets = self.targets(&mut *connection).await?;
         self.fold_to(connection, &targets).await
     }
 

@@ -28,7 +28,7 @@ pub(super) async fn run(
 ) -> Result<(), RebuildError> {
     let mut first = true;
     loop {
-        let targets = build::stored(&mut *connection, build.rebuilder, build.live).await?;
+        let targets = build.targets(&mut *connection).await?;
         let here = build::stored(&mut *connection, build.rebuilder, build.version).await?;
         build.course.aims(&here, &targets);
         let left = missing(&here, &targets);
@@ -142,7 +142,7 @@ impl Bulk {
             let stored = self.store(&mut *connection, stretch).await;
             match stored {
                 Err(refused) if refused.is_data() => {
-                    tracing::warn!(projection = self.course.projection, error = %refused, "rows are refused: batch by batch");
+                    tracing::warn!(projection = self.course.projection.as_str(), error = %refused, "rows are refused: batch by batch");
                     // What its keys were is forgotten with the stretch.
                     self.batches(&mut *connection, partition, &here).await?;
                     parked = self.parked(&mut *connection, partition).await?;
@@ -164,7 +164,7 @@ impl Bulk {
         fresh: bool,
     ) -> Result<Stretch, RebuildError> {
         let Projection { name, fold, .. } = &self.rebuilder.projection;
-        let schema = schema(name, self.version);
+        let schema = schema(name.as_str(), self.version);
         let mut rows = fold.rows(fresh);
         let (mut refused, mut refused_bytes) = (Vec::new(), 0);
         let mut reading = Reading::begin(&self.rebuilder, from.clone(), targets).await?;
@@ -205,11 +205,11 @@ impl Bulk {
         let Rebuilder {
             topic, projection, ..
         } = &self.rebuilder;
-        let (name, moves) = (projection.name, stretch.moves());
+        let (name, moves) = (projection.name.as_str(), stretch.moves());
         let turn = self.turn().await;
         let mut transaction = connection.begin().await?;
         if !advance(&mut transaction, name, self.version, topic, &moves).await? {
-            return Err(ProjectionError::Overtaken(name));
+            return Err(ProjectionError::Overtaken(projection.name.clone()));
         }
         let schema = schema(name, self.version);
         stretch
@@ -246,7 +246,7 @@ impl Bulk {
             "SELECT DISTINCT key FROM daybook.parked_events
              WHERE projection = $1 AND version = $2 AND topic = $3 AND partition = $4",
         )
-        .bind(self.course.projection)
+        .bind(self.course.projection.as_str())
         .bind(self.version)
         .bind(self.rebuilder.topic.as_str())
         .bind(partition.cast_signed())

@@ -21,9 +21,11 @@ const PARTS: i32 = 1_024;
 pub(super) async fn refuse_altered(
     connection: &mut PgConnection,
     build: &Build<'_>,
+    live: i32,
 ) -> Result<(), RebuildError> {
     let Projection { name, table, .. } = &build.rebuilder.projection;
-    let (live, made) = (schema(name, build.live), schema(name, build.version));
+    let name = name.as_str();
+    let (live, made) = (schema(name, live), schema(name, build.version));
     let (there, expected) = (
         shape(&mut *connection, &live, table.name).await?,
         shape(&mut *connection, &made, table.name).await?,
@@ -47,6 +49,7 @@ pub(super) async fn with_live(
     pool: &PgPool,
     connection: &mut PgConnection,
     build: &Build<'_>,
+    live: i32,
 ) -> Result<i64, RebuildError> {
     let Rebuilder {
         projection, topic, ..
@@ -57,10 +60,10 @@ pub(super) async fn with_live(
     snapshot
         .execute("BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         .await?;
-    let (name, table) = (projection.name, &projection.table);
-    let targets = read_checkpoints(&mut snapshot, name, build.live, topic).await?;
+    let (name, table) = (projection.name.as_str(), &projection.table);
+    let targets = read_checkpoints(&mut snapshot, name, live, topic).await?;
     build.fold_to(&mut *connection, &targets).await?;
-    let (live, rebuilt) = (schema(name, build.live), schema(name, build.version));
+    let (live, rebuilt) = (schema(name, live), schema(name, build.version));
     let (before, after) = tokio::try_join!(
         parts(&mut snapshot, &live, table),
         parts(&mut *connection, &rebuilt, table),
@@ -89,7 +92,7 @@ pub(super) async fn with_live(
         examples.dedup();
         examples.truncate(EXAMPLES_MAX);
         return Err(RebuildError::Differs {
-            projection: name,
+            projection: projection.name.clone(),
             examples,
         });
     }

@@ -77,7 +77,9 @@ pub(super) async fn follow(
             Ok(Some(wanted)) => course.want(wanted),
             Ok(None) => {}
             // The rebuild itself finds out whether the database is away.
-            Err(error) => tracing::warn!(projection = progress.projection, %error, "progress not noted"),
+            Err(error) => {
+                tracing::warn!(projection = progress.projection.as_str(), %error, "progress not noted");
+            }
         }
     }
 }
@@ -87,7 +89,7 @@ async fn report(pool: &PgPool, progress: &Progress) -> Result<Option<Wanted>, sq
         "UPDATE daybook.rebuilds SET phase = $2, partitions = $3, reported_at = now()
          WHERE projection = $1 RETURNING paused, cancelled, events_per_s",
     )
-    .bind(progress.projection)
+    .bind(progress.projection.as_str())
     .bind(progress.phase.word())
     .bind(Json(&progress.partitions))
     .fetch_optional(pool)
@@ -104,6 +106,12 @@ async fn report(pool: &PgPool, progress: &Progress) -> Result<Option<Wanted>, sq
 pub struct Status {
     /// Which projection.
     pub projection: String,
+    /// Its instant, where a snapshot is being built.
+    #[serde(
+        with = "time::serde::rfc3339::option",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub as_of: Option<OffsetDateTime>,
     /// The version being built.
     pub version: i32,
     /// Whether somebody is at work on it, on whatever node.
@@ -160,8 +168,13 @@ pub async fn status(pool: &PgPool) -> Result<Vec<Status>, sqlx::Error> {
             reported_at,
             running,
         ) = row;
+        let (projection, as_of) = match eventsourcing::snapshot::parse(&projection) {
+            Some((base, as_of)) => (base.to_owned(), Some(as_of)),
+            None => (projection, None),
+        };
         Status {
             projection,
+            as_of,
             version,
             running,
             phase,
@@ -179,7 +192,7 @@ impl Rebuilder {
     /// Pauses a running rebuild, or lets it go on: it hears of it within a second or two.
     pub async fn pause(&self, paused: bool) -> Result<(), RebuildError> {
         let sql = "UPDATE daybook.rebuilds SET paused = $2 WHERE projection = $1";
-        let told = sqlx::query(sql).bind(self.projection.name).bind(paused);
+        let told = sqlx::query(sql).bind(self.projection.name.as_str()).bind(paused);
         self.told(told.execute(&self.pool).await?.rows_affected())
     }
 
@@ -187,14 +200,14 @@ impl Rebuilder {
     pub async fn throttle(&self, events_per_s: Option<NonZeroU64>) -> Result<(), RebuildError> {
         let sql = "UPDATE daybook.rebuilds SET events_per_s = $2 WHERE projection = $1";
         let told = sqlx::query(sql)
-            .bind(self.projection.name)
+            .bind(self.projection.name.as_str())
             .bind(events_per_s.map(column));
         self.told(told.execute(&self.pool).await?.rows_affected())
     }
 
     /// Ends a rebuild and removes what it built; one that was interrupted as well.
     pub async fn cancel(&self) -> Result<(), RebuildError> {
-        let name = self.projection.name;
+        let name = self.projection.name.as_str();
         let removing = self.locked(async |connection| {
             let removed = versions::discard_unfinished(&mut *connection, name).await?;
             end(connection, name).await?;
@@ -213,7 +226,7 @@ impl Rebuilder {
 
     fn told(&self, count: u64) -> Result<(), RebuildError> {
         if count == 0 {
-            return Err(RebuildError::NotUnderWay(self.projection.name));
+            return Err(RebuildError::NotUnderWay(self.projection.name.clone()));
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Limits, RebuildError};
+use crate::projection::Name;
 
 /// Records folded at once.
 pub(super) const BATCH_RECORDS_MAX: usize = 5_000;
@@ -63,7 +64,7 @@ pub struct PartitionProgress {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Progress {
     /// Which projection.
-    pub projection: &'static str,
+    pub projection: Name,
     /// The version being built.
     pub version: i32,
     /// What is being done.
@@ -104,7 +105,7 @@ struct State {
 }
 
 pub(super) struct Course {
-    pub(super) projection: &'static str,
+    pub(super) projection: Name,
     pub(super) version: i32,
     state: Mutex<State>,
     wanted: watch::Sender<Wanted>,
@@ -112,7 +113,7 @@ pub(super) struct Course {
 }
 
 impl Course {
-    pub(super) fn new(projection: &'static str, version: i32, limits: &Limits) -> Self {
+    pub(super) fn new(projection: Name, version: i32, limits: &Limits) -> Self {
         let wanted = Wanted {
             events_per_s: limits.events_per_s,
             ..Wanted::default()
@@ -206,11 +207,11 @@ impl Course {
         let mut wanted = self.wanted.subscribe();
         loop {
             if self.stop.is_cancelled() {
-                return Err(RebuildError::Interrupted(self.projection));
+                return Err(RebuildError::Interrupted(self.projection.clone()));
             }
             let now = *wanted.borrow_and_update();
             if now.cancelled {
-                return Err(RebuildError::Cancelled(self.projection));
+                return Err(RebuildError::Cancelled(self.projection.clone()));
             }
             if !now.paused {
                 return Ok(());
@@ -231,7 +232,7 @@ impl Course {
         let state = self.state();
         let partitions = state.partitions.iter();
         Progress {
-            projection: self.projection,
+            projection: self.projection.clone(),
             version: self.version,
             phase: state.phase,
             paused,

@@ -3,7 +3,8 @@
 use sqlx::error::DatabaseError;
 use thiserror::Error;
 
-use crate::projection::ProjectionError;
+use super::snapshots::SNAPSHOTS_MAX;
+use crate::projection::{Name, ProjectionError};
 
 /// PostgreSQL's class of codes for what it has too little of: disk, memory, connections.
 const INSUFFICIENT_RESOURCES: &str = "53";
@@ -13,26 +14,26 @@ const INSUFFICIENT_RESOURCES: &str = "53";
 pub enum RebuildError {
     /// There is nothing to rebuild.
     #[error("the projection {0} has no live version yet; it is built when `daybook projections` first runs")]
-    NoLiveVersion(&'static str),
+    NoLiveVersion(Name),
     /// Another rebuild of it is running.
     #[error("another rebuild of {0} is running, here or on another node: see `daybook rebuild status`")]
-    Running(&'static str),
+    Running(Name),
     /// None is under way that could be told anything.
     #[error("no rebuild of {0} is under way: see `daybook rebuild status`")]
-    NotUnderWay(&'static str),
+    NotUnderWay(Name),
     /// It was told to.
-    #[error("cancelled; the live version of {0} is as before")]
-    Cancelled(&'static str),
+    #[error("cancelled; the live version of {} is as before", .0.base())]
+    Cancelled(Name),
     /// It was told to.
     #[error(
         "interrupted; what was built is kept: `daybook rebuild {0}` goes on with it, `daybook rebuild cancel {0}` removes it"
     )]
-    Interrupted(&'static str),
+    Interrupted(Name),
     /// The rebuilt rows are not the live ones, though one fold made both.
     #[error("the rebuilt {projection} differs from the live one, which stays: {}", examples.join("; "))]
     Differs {
         /// Which projection.
-        projection: &'static str,
+        projection: Name,
         /// The first rows that differ.
         examples: Vec<String>,
     },
@@ -40,7 +41,7 @@ pub enum RebuildError {
     #[error("the rebuilt {projection} differs from a plain fold of a sample, the live one stays: {}", examples.join("; "))]
     SampleDiffers {
         /// Which projection.
-        projection: &'static str,
+        projection: Name,
         /// The first rows that differ.
         examples: Vec<String>,
     },
@@ -54,27 +55,51 @@ pub enum RebuildError {
     },
     /// There is no version before the live one.
     #[error("{0} has nothing to roll back to: the version before the live one was dropped, or never was")]
-    NothingBefore(&'static str),
+    NothingBefore(Name),
     /// The version before was made by another fold, which this build does not have.
     #[error(
         "version {version} of {projection} was made by another fold than this build's: roll back with the build that made it"
     )]
     OtherBuild {
         /// Which projection.
-        projection: &'static str,
+        projection: Name,
         /// The version before.
         version: i32,
     },
     /// Long reads never let go of the view.
     #[error("{0} cannot be switched: its view is in use all the time; end the long reads and try again")]
-    InUse(&'static str),
+    InUse(Name),
+    /// A row of a view needs each event of its aggregate.
+    #[error(
+        "{0} cannot be made of some types of events only: each row needs every event of its aggregate; --only is for counters, such as sales"
+    )]
+    NotCounters(Name),
+    /// A snapshot of before the first event.
+    #[error("nothing of what {projection} is made of happened before {}; {}", projection.as_of().unwrap_or_default(), match first {
+        Some(first) => format!("the first event is of {first}"),
+        None => "there is no such event at all".to_owned(),
+    })]
+    NothingHappened {
+        /// Which projection.
+        projection: Name,
+        /// When the first event happened, RFC 3339.
+        first: Option<String>,
+    },
+    /// There is no such snapshot.
+    #[error("there is no snapshot of {}: see `daybook rebuild snapshots`", said(.0))]
+    NoSnapshot(Name),
+    /// Each takes room.
+    #[error(
+        "there are {SNAPSHOTS_MAX} snapshots of {0} already: drop one first, see `daybook rebuild snapshots`"
+    )]
+    TooManySnapshots(&'static str),
     /// PostgreSQL ran out of disk, memory or connections.
     #[error(
         "PostgreSQL has no room for another version of {projection}; what was built is dropped, and the live version is as before. Make room, then run it again: {source}"
     )]
     NoRoom {
         /// Which projection.
-        projection: &'static str,
+        projection: Name,
         /// What PostgreSQL says.
         source: sqlx::Error,
     },
@@ -91,7 +116,7 @@ impl From<sqlx::Error> for RebuildError {
 
 impl RebuildError {
     /// The same, where PostgreSQL lacks resources as what that is.
-    pub(super) fn told_apart(self, projection: &'static str) -> Self {
+    pub(super) fn told_apart(self, projection: Name) -> Self {
         match self {
             Self::Projection(ProjectionError::Database(source)) if lacks_room(&source) => {
                 Self::NoRoom { projection, source }
@@ -114,10 +139,19 @@ impl RebuildError {
             | Self::SampleDiffers { .. }
             | Self::Altered { .. }
             | Self::NothingBefore(_)
+            | Self::NotCounters(_)
+            | Self::NothingHappened { .. }
+            | Self::NoSnapshot(_)
+            | Self::TooManySnapshots(_)
             | Self::NoRoom { .. }
             | Self::OtherBuild { .. } => false,
         }
     }
+}
+
+/// A snapshot in words.
+fn said(name: &Name) -> String {
+    format!("{} as of {}", name.base(), name.as_of().unwrap_or_default())
 }
 
 fn lacks_room(error: &sqlx::Error) -> bool {

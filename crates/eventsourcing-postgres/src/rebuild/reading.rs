@@ -8,12 +8,14 @@ use eventsourcing::record::Stored;
 
 use super::Rebuilder;
 use super::course::Checkpoints;
-use crate::projection::ProjectionError;
+use crate::projection::{Admitted, Projection, ProjectionError};
 
 pub(super) struct Reading<'a> {
     reader: Box<dyn Reader>,
     scan: Scan,
     targets: &'a Checkpoints,
+    projection: Projection,
+    admitted: Admitted,
 }
 
 /// What was read at once.
@@ -50,6 +52,8 @@ impl<'a> Reading<'a> {
             reader,
             scan,
             targets,
+            projection: rebuilder.projection.clone(),
+            admitted: Admitted::default(),
         })
     }
 
@@ -62,6 +66,11 @@ impl<'a> Reading<'a> {
         self.scan.checkpoints()
     }
 
+    /// What a snapshot's filter has let through so far.
+    pub(super) const fn admitted(&self) -> Admitted {
+        self.admitted
+    }
+
     pub(super) async fn next(&mut self, records_max: usize) -> Result<Batch, ProjectionError> {
         let mut records = self.reader.next(records_max).await?;
         // A comparison needs both versions at the same place.
@@ -69,10 +78,14 @@ impl<'a> Reading<'a> {
             let target = self.targets.get(&stored.at.partition);
             target.is_some_and(|target| stored.offset < target.next)
         });
+        let (count, bytes) = (records.len() as u64, bytes(&records));
+        let mut scanned = self.scan.judge(records);
+        // Before anybody folds, loads or parks: what a snapshot leaves out is not there for them.
+        self.projection.admit(&mut scanned.events, &mut self.admitted);
         Ok(Batch {
-            records: records.len() as u64,
-            bytes: bytes(&records),
-            scanned: self.scan.judge(records),
+            records: count,
+            bytes,
+            scanned,
         })
     }
 

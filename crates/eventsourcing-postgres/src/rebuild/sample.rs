@@ -10,24 +10,27 @@ use super::build::{Build, stored};
 use super::course::BATCH_RECORDS_MAX;
 use super::reading::Reading;
 use super::{RebuildError, versions};
-use crate::projection::schema;
+use crate::projection::{Admitted, schema};
 
 /// How many differing rows are named.
 const EXAMPLES_MAX: usize = 5;
 /// Where temporary tables are.
 const REFERENCE: &str = "pg_temp";
 
-/// The rows of the new version and how many of them were checked.
+/// The rows of the new version, how many of them were checked, and what a snapshot's filter let through.
 pub(super) async fn check(
     connection: &mut PgConnection,
     build: &Build<'_>,
-) -> Result<(i64, u64), RebuildError> {
+) -> Result<(i64, u64, Admitted), RebuildError> {
     let Build {
         rebuilder, version, ..
     } = *build;
-    let projection = rebuilder.projection.name;
-    let differs = |examples| RebuildError::SampleDiffers { projection, examples };
-    let rebuilt = schema(projection, version);
+    let projection = &rebuilder.projection.name;
+    let differs = |examples| RebuildError::SampleDiffers {
+        projection: projection.clone(),
+        examples,
+    };
+    let rebuilt = schema(projection.as_str(), version);
     let targets = stored(&mut *connection, rebuilder, version).await?;
     let parked = parked(&mut *connection, build).await?;
     let mut reference = rebuilder.projection.fold.reference();
@@ -80,7 +83,7 @@ pub(super) async fn check(
     let rows = versions::rows(&mut *connection, &rebuilt, table).await?;
     let drop = format!("DROP TABLE {REFERENCE}.{name}");
     connection.execute(AssertSqlSafe(drop)).await?;
-    Ok((rows, sampled.cast_unsigned()))
+    Ok((rows, sampled.cast_unsigned(), reading.admitted()))
 }
 
 /// Partition and offset of what the new version parked.
@@ -91,7 +94,7 @@ async fn parked(
     let parked: Vec<(i32, i64)> = sqlx::query_as(
         r#"SELECT partition, "offset" FROM daybook.parked_events WHERE projection = $1 AND version = $2"#,
     )
-    .bind(build.rebuilder.projection.name)
+    .bind(build.rebuilder.projection.name.as_str())
     .bind(build.version)
     .fetch_all(connection)
     .await?;

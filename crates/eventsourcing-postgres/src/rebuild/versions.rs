@@ -21,7 +21,7 @@ pub(super) async fn resumable(
              SELECT FROM daybook.checkpoints c WHERE c.projection = p.name AND c.version = p.version AND c.topic <> $3)
          ORDER BY version DESC LIMIT 1",
     )
-    .bind(projection.name)
+    .bind(projection.name.as_str())
     .bind(projection.fingerprint())
     .bind(topic.as_str())
     .fetch_optional(connection)
@@ -62,22 +62,22 @@ pub(super) async fn begin(
     topic: &Topic,
 ) -> Result<i32, sqlx::Error> {
     let resumed = resumable(&mut *connection, projection, topic).await?;
-    discard_all_but(&mut *connection, projection.name, resumed).await?;
+    discard_all_but(&mut *connection, projection.name.as_str(), resumed).await?;
     if let Some(version) = resumed {
         return Ok(version);
     }
     let mut transaction = connection.begin().await?;
     let version: i32 = sqlx::query_scalar(
         "INSERT INTO daybook.projections (name, version, status)
-         SELECT $1, max(version) + 1, 'building' FROM daybook.projections WHERE name = $1 RETURNING version",
+         SELECT $1, coalesce(max(version), 0) + 1, 'building' FROM daybook.projections WHERE name = $1 RETURNING version",
     )
-    .bind(projection.name)
+    .bind(projection.name.as_str())
     .fetch_one(&mut *transaction)
     .await?;
     record_fingerprint(&mut transaction, projection, version).await?;
     create_table(
         &mut transaction,
-        &schema(projection.name, version),
+        &schema(projection.name.as_str(), version),
         &projection.table,
     )
     .await?;

@@ -77,7 +77,10 @@ async fn an_interrupted_rebuild_goes_on_where_it_stored_its_rows() {
     let kept = told(&shop, "it is kept", |status| !status.running).await;
     assert_eq!((kept.version, kept.phase.as_str()), (2, "reading"));
     let plan = rebuilder.plan().await.expect("readable");
-    assert_eq!((plan.live, plan.resumes, plan.same_fold), (1, Some(2), true));
+    assert_eq!(
+        (plan.live, plan.resumes, plan.same_fold),
+        (Some(1), Some(2), true)
+    );
     let at = plan.partitions[0];
     assert!(at.done >= 20 && at.total == 121, "{at:?}");
     let rebuilt = rebuilder

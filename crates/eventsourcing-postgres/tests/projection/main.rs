@@ -1,5 +1,6 @@
 //! Live projection and rebuild on a real PostgreSQL, with the smallest domain there is.
 
+mod as_of;
 mod course;
 mod frozen;
 mod generations;

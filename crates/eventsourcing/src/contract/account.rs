@@ -64,9 +64,13 @@ impl Aggregate for Account {
     }
 }
 
+const EVENT_TYPE: &str = "test.account.moved.v1";
+
 impl Event for Moved {
+    const TYPES: &'static [&'static str] = &[EVENT_TYPE];
+
     fn event_type(&self) -> &'static str {
-        "test.account.moved.v1"
+        EVENT_TYPE
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -74,7 +78,7 @@ impl Event for Moved {
     }
 
     fn decode(event_type: &str, data: &[u8]) -> Result<Self, DecodeError> {
-        if event_type != "test.account.moved.v1" {
+        if event_type != EVENT_TYPE {
             return Err(DecodeError::UnknownType(event_type.to_owned()));
         }
         let malformed = |source| DecodeError::Malformed {

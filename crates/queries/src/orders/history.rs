@@ -63,18 +63,18 @@ pub(super) struct Entry {
     responses(
         (status = 200, description = "With `ETag` and `Daybook-Position`", body = History),
         (status = 304, description = "The client has it already (`If-None-Match`)"),
-        (status = 404, description = "`order_not_found`", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "`order_not_found`, `snapshot_not_found`", body = Document, content_type = "application/problem+json"),
         (status = 503, description = "`position_not_reached`, `read_models_unavailable`", body = Document, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn history(
     State(reads): State<Reads>,
     Path(id): Path<String>,
-    _parameters: Query<OneParameters>,
+    Query(parameters): Query<OneParameters>,
     Asked(asked): Asked,
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    let found = past::ONE.find(&reads, &asked, &id).await?;
+    let found = past::ONE.find(&reads, &asked, parameters.as_of, &id).await?;
     let found = found.then(|past| {
         Ok(History {
             id: past.now.id,

@@ -14,7 +14,7 @@ use utoipa::IntoParams;
 
 use super::{COLUMNS, Order, decode};
 use crate::answer::{List, Wanted};
-use crate::reads::{ReadModel, Reads};
+use crate::reads::{AsOf, ReadModel, Reads};
 
 /// What to show.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -36,6 +36,9 @@ pub(super) struct ListParameters {
         reason = "read by the extractor of positions; here it is only let through"
     )]
     at: Option<String>,
+    /// Show it as it stood at this instant, `2011-06-30T00:00:00Z`: a snapshot that `daybook rebuild … --as-of` has built.
+    #[param(value_type = Option<String>, format = DateTime)]
+    as_of: Option<AsOf>,
 }
 
 /// What orders the list; unique by its second part.
@@ -57,9 +60,10 @@ const LIST: List<Order, Key> = List {
     operation_id = "list_orders",
     params(ListParameters),
     responses(
-        (status = 200, description = "With `ETag`, `Link` and `Daybook-Position`", body = Page<Order>),
+        (status = 200, description = "With `ETag`, `Link` and `Daybook-Position`; with `as_of` also `Daybook-As-Of`, and `Daybook-Only` of a snapshot of some types of events", body = Page<Order>),
         (status = 304, description = "The client has it already (`If-None-Match`)"),
         (status = 400, description = "`unknown_parameter`, `invalid_parameter`", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "`snapshot_not_found`", body = Document, content_type = "application/problem+json"),
         (status = 503, description = "`position_not_reached`, `read_models_unavailable`", body = Document, content_type = "application/problem+json"),
     )
 )]
@@ -74,6 +78,7 @@ pub(super) async fn list(
         limit: asked_for.limit,
         after: asked_for.after.as_deref(),
         asked: &asked,
+        as_of: asked_for.as_of,
         known: &known,
         uri: &uri,
     };

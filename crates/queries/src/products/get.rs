@@ -28,18 +28,19 @@ const ONE: One<Product> = One {
     operation_id = "get_product",
     params(("id" = String, Path, description = "Its id"), OneParameters),
     responses(
-        (status = 200, description = "With `ETag` and `Daybook-Position`", body = Product),
+        (status = 200, description = "With `ETag` and `Daybook-Position`; with `as_of` also `Daybook-As-Of`", body = Product),
         (status = 304, description = "The client has it already (`If-None-Match`)"),
-        (status = 404, description = "`product_not_found`", body = Document, content_type = "application/problem+json"),
+        (status = 400, description = "`unknown_parameter`, `invalid_parameter`", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "`product_not_found`, `snapshot_not_found`", body = Document, content_type = "application/problem+json"),
         (status = 503, description = "`position_not_reached`, `read_models_unavailable`", body = Document, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get(
     State(reads): State<Reads>,
     Path(id): Path<String>,
-    _parameters: Query<OneParameters>,
+    Query(parameters): Query<OneParameters>,
     Asked(asked): Asked,
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    ONE.answer(&reads, &asked, &known, &id).await
+    ONE.answer(&reads, &asked, parameters.as_of, &known, &id).await
 }

@@ -1,5 +1,7 @@
 //! The read models by name, and whose events they show.
 
+use super::source::{AsOf, Source};
+
 /// A projection this API reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadModel {
@@ -45,14 +47,8 @@ impl ReadModel {
         }
     }
 
-    /// The view that shows the active version.
-    pub(super) const fn view(self) -> &'static str {
-        match self {
-            Self::Products => "read.products",
-            Self::Availability => "read.availability",
-            Self::Orders => "read.orders",
-            Self::OrderHistory => "read.order_history",
-            Self::Sales => "read.sales",
-        }
+    /// It as it is, or as it stood.
+    pub(crate) const fn seen(self, as_of: Option<AsOf>) -> Source {
+        Source { model: self, as_of }
     }
 }

@@ -10,9 +10,9 @@ use sqlx::postgres::PgRow;
 use tokio::time::Instant;
 
 use super::checkpoints::{concerns, covers, position};
-use super::model::ReadModel;
+use super::source::Source;
 use super::statement::Statement;
-use super::{Reads, unavailable};
+use super::{Reads, not_found, unavailable};
 
 /// How long to wait before a read is tried again, on another connection or for a newer snapshot.
 const RETRY_PAUSE: Duration = Duration::from_millis(20);
@@ -24,6 +24,8 @@ pub(crate) struct Snapshot<T> {
     pub(crate) rows: Vec<T>,
     /// What they show.
     pub(crate) shown: Positions,
+    /// The types of events they are made of, where those are not all.
+    pub(crate) only: Option<Vec<String>>,
 }
 
 impl<T> Snapshot<T> {
@@ -40,21 +42,30 @@ impl Reads {
     /// Reads a snapshot that shows at least `asked`, or says why not in bounded time.
     pub(crate) async fn read<T>(
         &self,
-        model: ReadModel,
+        source: Source,
         asked: &Positions,
         statement: impl Fn() -> Statement,
         decode: impl Fn(&PgRow) -> Result<T, sqlx::Error>,
     ) -> Result<Snapshot<T>, Problem> {
-        let started = Instant::now();
+        let (started, model) = (Instant::now(), source.model);
+        if source.as_of.is_some() {
+            // It stands still: there is nothing to wait for.
+            let snapshot = self.select(source, &statement, &decode).await?;
+            return if covers(&snapshot.shown, model, asked) {
+                Ok(snapshot.newest())
+            } else {
+                Err(not_found::not_so_far(source, &snapshot.shown))
+            };
+        }
         if !asked.iter().any(|position| concerns(&position, model)) {
-            return Ok(self.select(&statement, &decode).await?.newest());
+            return Ok(self.select(source, &statement, &decode).await?.newest());
         }
         let deadline = started + self.config.position_wait_max;
         loop {
             // Woken by the watcher; should it be blind, look ourselves now and then.
             let look = deadline.min(Instant::now() + self.config.checkpoint_poll);
             self.reached(model, asked, look).await;
-            let snapshot = self.select(&statement, &decode).await?;
+            let snapshot = self.select(source, &statement, &decode).await?;
             let reached = covers(&snapshot.shown, model, asked);
             if reached || Instant::now() >= deadline {
                 let outcome = if reached { "reached" } else { "behind" };
@@ -77,6 +88,7 @@ impl Reads {
 
     async fn select<T>(
         &self,
+        source: Source,
         statement: &impl Fn() -> Statement,
         decode: &impl Fn(&PgRow) -> Result<T, sqlx::Error>,
     ) -> Result<Snapshot<T>, Problem> {
@@ -94,6 +106,9 @@ impl Reads {
         };
         let rows = match tokio::time::timeout(self.config.query_timeout, reading).await {
             Ok(Ok(rows)) => rows,
+            Ok(Err(error)) if source.as_of.is_some() && not_found::is_absence(&error) => {
+                return Err(not_found::of(self, source, &error).await);
+            }
             Ok(Err(error)) => return Err(unavailable::of(&error)),
             Err(_) => {
                 tracing::warn!("the database does not answer in time");
@@ -108,9 +123,9 @@ fn of_rows<T>(
     rows: &[PgRow],
     decode: impl Fn(&PgRow) -> Result<T, sqlx::Error>,
 ) -> Result<Snapshot<T>, sqlx::Error> {
-    let checkpoints: Option<Vec<String>> = match rows.first() {
-        Some(row) => row.try_get("checkpoints")?,
-        None => None,
+    let (checkpoints, only): (Option<Vec<String>>, _) = match rows.first() {
+        Some(row) => (row.try_get("checkpoints")?, row.try_get("only_types")?),
+        None => (None, None),
     };
     let shown = checkpoints
         .unwrap_or_default()
@@ -123,7 +138,11 @@ fn of_rows<T>(
             found.push(decode(row)?);
         }
     }
-    Ok(Snapshot { rows: found, shown })
+    Ok(Snapshot {
+        rows: found,
+        shown,
+        only,
+    })
 }
 
 /// `daybook.orders.events/3@1042`, as the statement writes a checkpoint.

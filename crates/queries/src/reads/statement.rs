@@ -4,9 +4,9 @@ use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::Query;
 use sqlx::{Encode, QueryBuilder, Type};
 
-use super::model::ReadModel;
+use super::source::Source;
 
-/// Reads rows of one read model beside its checkpoints: one statement, so one snapshot. It yields a
+/// Reads rows of one read model beside its checkpoints: one statement, so of one moment. It yields a
 /// row even when nothing is found, with `found` NULL: an empty answer has a position too.
 pub(crate) struct Statement {
     query: QueryBuilder<Postgres>,
@@ -15,16 +15,25 @@ pub(crate) struct Statement {
 }
 
 impl Statement {
-    /// Selects `columns` of all rows of `model`.
-    pub(crate) fn of(model: ReadModel, columns: &'static str) -> Self {
+    /// Selects `columns` of all rows of `source`.
+    pub(crate) fn of(source: Source, columns: &'static str) -> Self {
         let mut query = QueryBuilder::new(
-            "SELECT checkpoints, data.* FROM \
-             (SELECT ARRAY_AGG(topic || '/' || partition || '@' || \"offset\") AS checkpoints \
-             FROM read.checkpoints WHERE projection = ",
+            "SELECT checkpoints, only_types, data.* FROM \
+             (SELECT ARRAY_AGG(topic || '/' || partition || '@' || \"offset\") AS checkpoints, ",
         );
-        query.push_bind(model.projection());
+        match source.as_of {
+            None => query.push("NULL::TEXT[]"),
+            Some(_) => query
+                .push("(SELECT only_types FROM read.snapshots WHERE name = ")
+                .push_bind(source.projection())
+                .push(")"),
+        };
+        query.push(" AS only_types FROM read.checkpoints WHERE projection = ");
+        query.push_bind(source.projection());
         query.push(") AS at LEFT JOIN (SELECT TRUE AS found, ");
-        query.push(columns).push(" FROM ").push(model.view());
+        query.push(columns).push(" FROM ").push(source.view());
+        // Columns may name the row as a whole, whichever view it comes from.
+        query.push(" AS ").push(source.model.projection());
         Self {
             query,
             joined: " WHERE ",

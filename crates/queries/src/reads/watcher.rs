@@ -8,6 +8,7 @@ use sqlx::{PgPool, Row};
 use tokio::sync::watch;
 
 use super::checkpoints::{Checkpoints, position};
+use super::model::ReadModel;
 
 /// The channel on which the projection runner says that a checkpoint has moved.
 const CHANNEL: &str = "daybook_checkpoints";
@@ -71,7 +72,10 @@ impl Watcher {
     }
 
     async fn look(&self, listener: &mut PgListener) -> Result<(), sqlx::Error> {
-        let rows = sqlx::query(r#"SELECT projection, topic, partition, "offset" FROM read.checkpoints"#)
+        // Not those of snapshots, which stand still.
+        let sql = r#"SELECT projection, topic, partition, "offset" FROM read.checkpoints WHERE projection = ANY($1)"#;
+        let rows = sqlx::query(sql)
+            .bind(ReadModel::ALL.map(ReadModel::projection).to_vec())
             .fetch_all(listener)
             .await?;
         let mut found = Checkpoints::default();

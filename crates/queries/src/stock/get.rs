@@ -28,18 +28,19 @@ const ONE: One<Stock> = One {
     operation_id = "get_stock",
     params(("sku" = String, Path, description = "Its SKU"), OneParameters),
     responses(
-        (status = 200, description = "With `ETag` and `Daybook-Position`", body = Stock),
+        (status = 200, description = "With `ETag` and `Daybook-Position`; with `as_of` also `Daybook-As-Of`", body = Stock),
         (status = 304, description = "The client has it already (`If-None-Match`)"),
-        (status = 404, description = "`stock_not_found`", body = Document, content_type = "application/problem+json"),
+        (status = 400, description = "`unknown_parameter`, `invalid_parameter`", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "`stock_not_found`, `snapshot_not_found`", body = Document, content_type = "application/problem+json"),
         (status = 503, description = "`position_not_reached`, `read_models_unavailable`", body = Document, content_type = "application/problem+json"),
     )
 )]
 pub(super) async fn get(
     State(reads): State<Reads>,
     Path(sku): Path<String>,
-    _parameters: Query<OneParameters>,
+    Query(parameters): Query<OneParameters>,
     Asked(asked): Asked,
     known: IfNoneMatch,
 ) -> Result<Response, Problem> {
-    ONE.answer(&reads, &asked, &known, &sku).await
+    ONE.answer(&reads, &asked, parameters.as_of, &known, &sku).await
 }

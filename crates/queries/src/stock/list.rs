@@ -13,7 +13,7 @@ use utoipa::IntoParams;
 
 use super::{COLUMNS, Stock, decode};
 use crate::answer::{List, Wanted};
-use crate::reads::{ReadModel, Reads};
+use crate::reads::{AsOf, ReadModel, Reads};
 
 /// What to show.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -30,6 +30,9 @@ pub(super) struct ListParameters {
         reason = "read by the extractor of positions; here it is only let through"
     )]
     at: Option<String>,
+    /// Show it as it stood at this instant, `2011-06-30T00:00:00Z`: a snapshot that `daybook rebuild … --as-of` has built.
+    #[param(value_type = Option<String>, format = DateTime)]
+    as_of: Option<AsOf>,
 }
 
 const LIST: List<Stock, String> = List {
@@ -47,9 +50,10 @@ const LIST: List<Stock, String> = List {
     operation_id = "list_stock",
     params(ListParameters),
     responses(
-        (status = 200, description = "With `ETag`, `Link` and `Daybook-Position`", body = Page<Stock>),
+        (status = 200, description = "With `ETag`, `Link` and `Daybook-Position`; with `as_of` also `Daybook-As-Of`, and `Daybook-Only` of a snapshot of some types of events", body = Page<Stock>),
         (status = 304, description = "The client has it already (`If-None-Match`)"),
         (status = 400, description = "`unknown_parameter`, `invalid_parameter`", body = Document, content_type = "application/problem+json"),
+        (status = 404, description = "`snapshot_not_found`", body = Document, content_type = "application/problem+json"),
         (status = 503, description = "`position_not_reached`, `read_models_unavailable`", body = Document, content_type = "application/problem+json"),
     )
 )]
@@ -64,6 +68,7 @@ pub(super) async fn list(
         limit: asked_for.limit,
         after: asked_for.after.as_deref(),
         asked: &asked,
+        as_of: asked_for.as_of,
         known: &known,
         uri: &uri,
     };

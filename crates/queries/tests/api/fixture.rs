@@ -18,6 +18,7 @@ use tower::ServiceExt;
 const READ_MODELS: &str = r#"
 CREATE SCHEMA read;
 CREATE TABLE read.checkpoints (projection TEXT, topic TEXT, partition INT, "offset" BIGINT, epoch BIGINT);
+CREATE TABLE read.snapshots (projection TEXT, as_of TIMESTAMPTZ, name TEXT, only_types TEXT[], built_at TIMESTAMPTZ);
 CREATE TABLE read.products (id TEXT, sku TEXT, name TEXT, description TEXT, brand TEXT, category TEXT,
     price BIGINT, currency TEXT, status TEXT, sequence BIGINT, created_at TIMESTAMPTZ, updated_at TIMESTAMPTZ);
 CREATE TABLE read.availability (id TEXT, sku TEXT, on_hand BIGINT, reserved BIGINT, available BIGINT,

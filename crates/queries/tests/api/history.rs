@@ -18,7 +18,7 @@ const ENTRIES: &str = r#"[
 /// The order's columns at its last event.
 const NOW: &str = r#"'order_1', 'cancelled', 'no', 'ada', NULL, NULL, 'EUR', 200, 2,
     '[{"sku": "MUG", "quantity": 2, "unit_price": 100}]', 3, '2026-01-01T10:00:00.123456501Z',
-    '2026-01-02T10:00:00.000000999Z'"#;
+    '2026-01-02T10:00:00.000000999Z', NULL"#;
 
 async fn shop() -> Fixture {
     let shop = Fixture::start().await;

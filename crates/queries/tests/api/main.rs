@@ -1,5 +1,6 @@
 //! The query API on a real PostgreSQL, with read models made by hand.
 
+mod as_of;
 mod fixture;
 mod frozen;
 mod history;

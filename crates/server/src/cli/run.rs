@@ -16,7 +16,7 @@ use crate::import::{self, Ended, Options};
 use crate::maintenance;
 use crate::parts::Parts;
 use crate::read_log::{self, Selection};
-use crate::rebuild::{self, Order, Wanted};
+use crate::rebuild::{self, Order, Wanted, WantedSnapshots};
 use crate::repartition;
 use crate::{roles, telemetry, up};
 
@@ -100,10 +100,28 @@ async fn run_rebuild(config: Config, asked: Rebuild) -> anyhow::Result<ExitCode>
         dry_run,
         json,
         throttle,
+        as_of,
+        only,
         command,
     } = asked;
-    let (name, order) = match command {
+    let (name, as_of, order) = match command {
         None => {
+            if let Some(as_of) = as_of {
+                let wanted = WantedSnapshots {
+                    names: which.names,
+                    as_of,
+                    only,
+                    dry_run,
+                    json,
+                    events_per_s: throttle,
+                };
+                return with_parts(config, async |parts| rebuild::as_of(parts, &wanted).await).await;
+            }
+            if !only.is_empty() {
+                bail!(
+                    "--only goes with --as-of: a read model of some of the events must never become the live one"
+                );
+            }
             let wanted = Wanted {
                 names: which.names,
                 dry_run,
@@ -116,22 +134,27 @@ async fn run_rebuild(config: Config, asked: Rebuild) -> anyhow::Result<ExitCode>
             with_parts(config, async |parts| rebuild::status(parts, json).await).await?;
             return Ok(ExitCode::SUCCESS);
         }
-        Some(RebuildCommand::Pause { name }) => (name, Order::Pause),
-        Some(RebuildCommand::Resume { name }) => (name, Order::Resume),
-        Some(RebuildCommand::Throttle { name, pace }) => {
+        Some(RebuildCommand::Snapshots { json }) => {
+            with_parts(config, async |parts| rebuild::snapshots(parts, json).await).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some(RebuildCommand::Pause { name, as_of }) => (name, as_of, Order::Pause),
+        Some(RebuildCommand::Resume { name, as_of }) => (name, as_of, Order::Resume),
+        Some(RebuildCommand::Throttle { name, pace, as_of }) => {
             let pace = match pace.as_str() {
                 "off" => None,
                 pace => Some(pace.parse().with_context(|| {
                     format!("{pace:?} is neither a number of records a second nor `off`")
                 })?),
             };
-            (name, Order::Throttle(pace))
+            (name, as_of, Order::Throttle(pace))
         }
-        Some(RebuildCommand::Cancel { name }) => (name, Order::Cancel),
-        Some(RebuildCommand::Rollback { name }) => (name, Order::Rollback),
-        Some(RebuildCommand::Drop { name }) => (name, Order::Drop),
+        Some(RebuildCommand::Cancel { name, as_of }) => (name, as_of, Order::Cancel),
+        Some(RebuildCommand::Rollback { name }) => (name, None, Order::Rollback),
+        Some(RebuildCommand::Drop { name, as_of }) => (name, as_of, Order::Drop),
     };
-    with_parts(config, async |parts| rebuild::give(parts, &name, order).await).await?;
+    let giving = async |parts: &Parts| rebuild::give(parts, &name, as_of.as_deref(), order).await;
+    with_parts(config, giving).await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,11 +2,11 @@
 
 use std::num::NonZeroU64;
 
-use anyhow::anyhow;
-use eventsourcing_postgres::rebuild::{self, Status, offsets};
+use anyhow::{anyhow, bail};
+use eventsourcing_postgres::rebuild::{self, Snapshotter, Status, offsets};
 use time::format_description::well_known::Rfc3339;
 
-use super::named;
+use super::{named, snapshot};
 use crate::parts::{Parts, generation};
 
 /// What is wanted of one projection's rebuild or versions.
@@ -22,21 +22,21 @@ pub enum Order {
     Cancel,
     /// Make the version before the live one again.
     Rollback,
-    /// Drop the versions before the live one.
+    /// Drop the versions before the live one, or the snapshot.
     Drop,
 }
 
 /// Does as ordered.
-pub async fn give(parts: &Parts, name: &str, order: Order) -> anyhow::Result<()> {
+pub async fn give(parts: &Parts, name: &str, as_of: Option<&str>, order: Order) -> anyhow::Result<()> {
     generation::check(parts).await?;
+    if let Some(as_of) = as_of {
+        return give_snapshot(&snapshot::named(parts, name, as_of)?, order).await;
+    }
     for rebuilder in named(parts, &[name.to_owned()])? {
         let done = match order {
             Order::Pause => rebuilder.pause(true).await.map(|()| "paused".to_owned()),
             Order::Resume => rebuilder.pause(false).await.map(|()| "goes on".to_owned()),
-            Order::Throttle(pace) => rebuilder.throttle(pace).await.map(|()| match pace {
-                Some(pace) => format!("held to {pace} records a second"),
-                None => "as fast as it can".to_owned(),
-            }),
+            Order::Throttle(pace) => rebuilder.throttle(pace).await.map(|()| paced(pace)),
             Order::Cancel => rebuilder.cancel().await.map(|()| "cancelled".to_owned()),
             Order::Rollback => rebuilder
                 .rollback()
@@ -50,6 +50,27 @@ pub async fn give(parts: &Parts, name: &str, order: Order) -> anyhow::Result<()>
         println!("{name}: {}", done.map_err(|error| anyhow!("{name}: {error}"))?);
     }
     Ok(())
+}
+
+async fn give_snapshot(snapshotter: &Snapshotter, order: Order) -> anyhow::Result<()> {
+    let done = match order {
+        Order::Pause => snapshotter.pause(true).await.map(|()| "paused".to_owned()),
+        Order::Resume => snapshotter.pause(false).await.map(|()| "goes on".to_owned()),
+        Order::Throttle(pace) => snapshotter.throttle(pace).await.map(|()| paced(pace)),
+        Order::Cancel => snapshotter.cancel().await.map(|()| "cancelled".to_owned()),
+        Order::Drop => snapshotter.remove().await.map(|()| "dropped".to_owned()),
+        Order::Rollback => bail!("a snapshot has no version before it: build it again, or drop it"),
+    };
+    let name = snapshotter.name();
+    println!("{name}: {}", done.map_err(|error| anyhow!("{name}: {error}"))?);
+    Ok(())
+}
+
+fn paced(pace: Option<NonZeroU64>) -> String {
+    match pace {
+        Some(pace) => format!("held to {pace} records a second"),
+        None => "as fast as it can".to_owned(),
+    }
 }
 
 /// `daybook rebuild status`.
@@ -71,6 +92,7 @@ pub async fn status(parts: &Parts, as_json: bool) -> anyhow::Result<()> {
 fn line(status: &Status) -> anyhow::Result<String> {
     let Status {
         projection,
+        as_of,
         version,
         running,
         phase,
@@ -80,6 +102,10 @@ fn line(status: &Status) -> anyhow::Result<String> {
         begun_at,
         reported_at,
     } = status;
+    let projection = match as_of {
+        Some(as_of) => format!("{projection} --as-of {}", as_of.format(&Rfc3339)?),
+        None => projection.clone(),
+    };
     let (done, total) = offsets(partitions);
     let state = match (running, paused) {
         (false, _) => format!("interrupted while {phase}; `daybook rebuild {projection}` goes on"),

@@ -55,7 +55,7 @@ fn pace(progress: &Progress, elapsed: Duration) -> Pace {
 }
 
 impl Shown {
-    pub(super) fn new(name: &'static str, as_json: bool) -> Self {
+    pub(super) fn new(name: String, as_json: bool) -> Self {
         let how = if as_json {
             How::Json
         } else if std::io::stderr().is_terminal() {
@@ -153,7 +153,8 @@ fn said(progress: &Progress, pace: &Pace) -> String {
 fn as_json(progress: &Progress, pace: &Pace) -> Value {
     let (done, total) = offsets(&progress.partitions);
     json!({
-        "event": "progress", "projection": progress.projection, "version": progress.version,
+        "event": "progress", "projection": progress.projection.base(), "as_of": progress.projection.as_of(),
+        "version": progress.version,
         "phase": progress.phase, "paused": progress.paused, "done": done, "total": total,
         "partitions": progress.partitions, "records": progress.records, "bytes": progress.bytes,
         "events_per_s": pace.events_per_s, "bytes_per_s": pace.bytes_per_s,

@@ -110,6 +110,8 @@ impl Aggregate for Account {
 }
 
 impl Event for Moved {
+    const TYPES: &'static [&'static str] = &[EVENT_TYPE];
+
     fn event_type(&self) -> &'static str {
         EVENT_TYPE
     }

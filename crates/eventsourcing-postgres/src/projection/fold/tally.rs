@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::marker::PhantomData;
 
 use async_trait::async_trait;
+use eventsourcing::aggregate::Event as _;
 use eventsourcing::projection::{Counter, Row, Tally};
 use eventsourcing::readers::{Event, Key};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::{BEHIND, Fold, Parked, Reference, Rows, Sample, Writing, decoded, write};
+use super::{BEHIND, Fold, Parked, Reference, Rows, Sample, Told, Writing, decoded, write};
 use crate::projection::{ProjectionError, table};
 
 pub(in crate::projection) struct TallyFold<T>(PhantomData<fn() -> T>);
@@ -44,6 +45,14 @@ impl<T: Tally> Fold for TallyFold<T> {
 
     fn adds(&self) -> bool {
         true
+    }
+
+    fn told(&self, event: &Event) -> Option<Told> {
+        Told::by::<T::Event>(event)
+    }
+
+    fn types(&self) -> &'static [&'static str] {
+        T::Event::TYPES
     }
 
     fn reference(&self) -> Box<dyn Reference> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::marker::PhantomData;
 
 use async_trait::async_trait;
+use eventsourcing::aggregate::Event as _;
 use eventsourcing::projection::{Change, Row, View, Written};
 use eventsourcing::readers::{Event, Key};
 use serde_json::value::RawValue;
@@ -11,7 +12,7 @@ use sqlx::types::Json;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::storable::storable;
-use super::{BEHIND, Fold, Parked, Reference, Rows, Sample, Writing, decoded, write};
+use super::{BEHIND, Fold, Parked, Reference, Rows, Sample, Told, Writing, decoded, write};
 use crate::projection::copy_in::copy_in;
 use crate::projection::{ProjectionError, table};
 
@@ -79,6 +80,14 @@ impl<V: View> Fold for ViewFold<V> {
 
     fn adds(&self) -> bool {
         false
+    }
+
+    fn told(&self, event: &Event) -> Option<Told> {
+        Told::by::<V::Event>(event)
+    }
+
+    fn types(&self) -> &'static [&'static str] {
+        V::Event::TYPES
     }
 
     fn reference(&self) -> Box<dyn Reference> {
