@@ -7,6 +7,7 @@ mod checkpoint;
 mod copy_in;
 mod fold;
 mod read_model;
+mod skipped;
 mod table;
 mod version;
 
@@ -16,10 +17,11 @@ use eventsourcing::log::LogError;
 use eventsourcing::projection::{Table, Tally, View};
 use thiserror::Error;
 
-pub(crate) use apply::{begin, park, transact};
+pub(crate) use apply::{begin, one_by_one, park, transact};
 pub(crate) use checkpoint::{advance, from_row, load as load_checkpoints, read as read_checkpoints};
 pub(crate) use fold::{Parked, Rows, Writing};
 pub use read_model::{Config, PostgresReadModel};
+pub(crate) use skipped::{Skipped, of_projection as skipped_of};
 pub(crate) use table::{create_indexes, create_table, load as load_sql, point_view, schema, shape};
 pub(crate) use version::{
     active, active_version, ensure_active, fingerprint, record_fingerprint, refuse_replaced,

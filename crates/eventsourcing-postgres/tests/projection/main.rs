@@ -3,6 +3,7 @@
 mod course;
 mod frozen;
 mod generations;
+mod parked;
 mod refused;
 mod shared;
 mod shop;
