@@ -16,7 +16,7 @@ use super::{RebuildError, Rebuilder};
 use crate::projection::ProjectionError;
 
 /// Events read and folded at once.
-pub(super) const CHUNK: usize = 1_000;
+pub(super) const CHUNK: u16 = 1_000;
 /// Records read over before a new reader begins nearer to the next parked one.
 const GAP_MAX: u64 = 10_000;
 /// How long a record that is in the log may take to arrive.
@@ -89,7 +89,7 @@ pub(super) async fn offsets(
     .bind(rebuilder.topic.as_str())
     .bind(partition)
     .bind(key)
-    .bind(CHUNK as i64)
+    .bind(i64::from(CHUNK))
     .fetch_all(connection)
     .await
 }
@@ -127,7 +127,7 @@ impl Rebuilder {
                         )
                     }
                 };
-                let records = tokio::time::timeout(READ_TIMEOUT, reader.next(CHUNK)).await;
+                let records = tokio::time::timeout(READ_TIMEOUT, reader.next(usize::from(CHUNK))).await;
                 let late = |_| LogError::Unavailable(format!("{at}@{offset} does not arrive"));
                 let records = records.map_err(late).and_then(|read| read);
                 for stored in records.map_err(ProjectionError::from)? {
