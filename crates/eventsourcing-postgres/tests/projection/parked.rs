@@ -117,7 +117,7 @@ async fn a_retry_beside_the_live_projector_brings_the_key_up_to_date() {
     assert_eq!(rebuilt, 2);
 }
 
-/// Junk is left out, live and in every rebuild, of one stretch or many.
+/// Junk is left out, live and in every rebuild. The log is shorter than one read, so each rebuild is one stretch.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_skipped_stays_out_of_every_version() {
     let shop = Shop::open().await;
