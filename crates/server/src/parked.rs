@@ -22,7 +22,7 @@ pub async fn list(parts: &Parts, names: &[String], limit: u32, as_json: bool) ->
             continue;
         }
         println!(
-            "{} {}/{}@{} {:?}, since {}, {} wait behind it: {}",
+            "{} {}/{}@{} {:?}, since {}, {} behind it: {}",
             parked.projection,
             parked.topic,
             parked.partition,
@@ -35,11 +35,11 @@ pub async fn list(parts: &Parts, names: &[String], limit: u32, as_json: bool) ->
     }
     if !as_json {
         let more = if keys.len() == limit as usize {
-            " or more"
+            ", or more: see --limit"
         } else {
             ""
         };
-        eprintln!("{}{more} keys have events parked", keys.len());
+        eprintln!("keys with parked events: {}{more}", keys.len());
     }
     Ok(())
 }
@@ -61,11 +61,11 @@ pub async fn retry(parts: &Parts, name: Option<&str>, key: Option<&str>) -> anyh
             }
             // Of all of them, most have none.
             Err(RebuildError::NothingParked { .. } | RebuildError::NoLiveVersion(_)) if name.is_none() => {}
-            Err(error) => return Err(anyhow!("{of}: {error}")),
+            Err(error) => return Err(told(of, error)),
         }
     }
     if waiting > 0 {
-        bail!("{waiting} keys still wait: mend what their first events fail on, then retry again");
+        bail!("keys that still wait: {waiting}; mend what their first events fail on, then retry again");
     }
     Ok(())
 }
@@ -99,10 +99,7 @@ pub async fn skip(parts: &Parts, name: &str, key: &str, at: &str, reason: &str) 
             offset,
             reason: reason.to_owned(),
         };
-        let redriven = rebuilder
-            .skip(&skip)
-            .await
-            .map_err(|error| anyhow!("{name}: {error}"))?;
+        let redriven = rebuilder.skip(&skip).await.map_err(|error| told(name, error))?;
         println!("{name} {key:?}: {at} is left out for ever");
         tell(name, &redriven);
         if redriven.left.is_some() {
@@ -112,12 +109,20 @@ pub async fn skip(parts: &Parts, name: &str, key: &str, at: &str, reason: &str) 
     Ok(())
 }
 
+/// Most errors name the projection themselves.
+fn told(name: &str, error: RebuildError) -> anyhow::Error {
+    match error {
+        RebuildError::Projection(source) => anyhow!("{name}: {source}"),
+        error => error.into(),
+    }
+}
+
 fn tell(name: &str, redriven: &Redriven) {
     let Redriven { key, applied, left } = redriven;
     match left {
-        None => println!("{name} {key:?}: {applied} events applied, none wait"),
+        None => println!("{name} {key:?}: {applied} applied, none wait"),
         Some(left) => println!(
-            "{name} {key:?}: {applied} events applied, the rest waits at {}: {}",
+            "{name} {key:?}: {applied} applied, the rest waits at {}: {}",
             left.at, left.error
         ),
     }
