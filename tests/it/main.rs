@@ -12,6 +12,7 @@ mod idempotency;
 mod import;
 mod last_item;
 mod nodes;
+mod parked;
 mod position;
 mod readers;
 mod rebuild;

@@ -82,6 +82,18 @@ CREATE TABLE IF NOT EXISTS daybook.parked_events (
     PRIMARY KEY (projection, version, topic, partition, "offset")
 );
 CREATE INDEX IF NOT EXISTS parked_keys ON daybook.parked_events (projection, version, key);
+-- Events that an operator leaves out of a projection for ever, in all its versions.
+CREATE TABLE IF NOT EXISTS daybook.skipped_events (
+    projection TEXT NOT NULL,
+    topic      TEXT NOT NULL,
+    partition  INTEGER NOT NULL,
+    "offset"   BIGINT NOT NULL,
+    key        TEXT NOT NULL,
+    reason     TEXT NOT NULL,
+    skipped_by TEXT NOT NULL DEFAULT session_user,
+    skipped_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    PRIMARY KEY (projection, topic, partition, "offset")
+);
 
 -- The generations of a shop's topics, from the second on: each has a number of partitions of its own. The newest with
 -- a `live_at` is the shop's; one without is being copied into, and the topics before it are sealed since `sealed_at`.

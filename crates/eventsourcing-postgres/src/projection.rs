@@ -10,6 +10,7 @@ mod filter;
 mod fold;
 mod name;
 mod read_model;
+mod skipped;
 mod table;
 mod version;
 
@@ -20,13 +21,14 @@ use eventsourcing::projection::{Table, Tally, View};
 use eventsourcing::readers::Event;
 use thiserror::Error;
 
-pub(crate) use apply::{begin, park, transact};
+pub(crate) use apply::{begin, one_by_one, park, transact};
 pub(crate) use checkpoint::{advance, from_row, load as load_checkpoints, read as read_checkpoints};
 pub(crate) use filter::Admitted;
 pub use filter::Filter;
 pub(crate) use fold::{Parked, Rows, Writing};
 pub use name::Name;
 pub use read_model::{Config, PostgresReadModel};
+pub(crate) use skipped::{Skipped, of_projection as skipped_of};
 pub(crate) use table::{create_table, indexes, load as load_sql, point_view, point_view_at, schema, shape};
 pub(crate) use version::{
     active, active_version, ensure_active, fingerprint, record_fingerprint, refuse_replaced,

@@ -12,7 +12,9 @@ mod compare;
 mod control;
 mod course;
 mod error;
+mod parked;
 mod reading;
+mod redrive;
 mod sample;
 mod snapshot;
 mod snapshots;
@@ -37,6 +39,8 @@ pub use control::{Status, status};
 use course::Course;
 pub use course::{PartitionProgress, Phase, Progress, offsets};
 pub use error::RebuildError;
+pub use parked::{ParkedKey, list as parked};
+pub use redrive::{Left, Redriven, Skip};
 pub use snapshot::{Built, Snapshotter};
 pub use snapshots::{Kept, snapshots};
 
@@ -207,6 +211,8 @@ impl Rebuilder {
             }
             let version = versions::begin(&mut *connection, &self.projection, &self.topic).await?;
             control::begin(&mut *connection, name.as_str(), version, limits.events_per_s).await?;
+            // What an interrupted rebuild parked may have been mended or skipped since.
+            self.redrive_all(&mut *connection, version).await?;
             let course = Arc::new(Course::new(name.clone(), version, limits));
             let build = Build {
                 rebuilder: self,

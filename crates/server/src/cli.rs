@@ -236,7 +236,57 @@ pub enum TopicsCommand {
 /// Parked events.
 #[derive(Debug, Subcommand)]
 pub enum ParkedCommand {
-    /// Print them: projection, place, key, error.
-    #[command(after_help = "Example:\n  daybook parked list")]
-    List,
+    /// Print the first of each key: projection, place, key, since when, how many wait behind it, error.
+    #[command(after_help = "\
+Examples:
+  daybook parked list
+  daybook parked list orders --json | jq .error")]
+    List {
+        /// Only of these projections.
+        names: Vec<String>,
+        /// Keys at most.
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Fold them again, in their order, with this build's fold; fails when a key still waits.
+    #[command(after_help = "\
+Examples:
+  daybook parked retry orders
+  daybook parked retry orders --key order-7
+  daybook parked retry --all
+
+The projections go on meanwhile. What still fails stays parked, with the error it fails on now.")]
+    Retry {
+        /// Which projection.
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        name: Option<String>,
+        /// Only this key.
+        #[arg(long, conflicts_with = "all")]
+        key: Option<String>,
+        /// All projections.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Leave the first parked event of a key out for ever, in all versions, and fold what waits behind it.
+    #[command(after_help = "\
+Example:
+  daybook parked skip orders --key order-7 --at daybook.orders.events/3@1042 --reason 'not ours'
+
+There is no way back. When what follows cannot do without the event, it stays parked with its own error.")]
+    Skip {
+        /// Which projection.
+        name: String,
+        /// Whose first parked event.
+        #[arg(long)]
+        key: String,
+        /// Its place, as `parked list` prints it.
+        #[arg(long, value_name = "TOPIC/PARTITION@OFFSET")]
+        at: String,
+        /// Why; it is kept with the place, the time and the database's user.
+        #[arg(long)]
+        reason: String,
+    },
 }

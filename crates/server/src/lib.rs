@@ -5,6 +5,7 @@ pub mod config;
 pub mod copy;
 pub mod import;
 pub mod maintenance;
+pub mod parked;
 pub mod parts;
 pub mod read_log;
 pub mod rebuild;

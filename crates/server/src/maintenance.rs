@@ -1,4 +1,4 @@
-//! The commands of those who run a Daybook: topics, parked events.
+//! The commands of those who run a Daybook: topics and their settings.
 
 use anyhow::bail;
 
@@ -38,21 +38,5 @@ pub async fn doctor(parts: &Parts) -> anyhow::Result<()> {
             println!("ok: {topic}");
         }
     }
-    Ok(())
-}
-
-/// `daybook parked list`.
-pub async fn parked(parts: &Parts) -> anyhow::Result<()> {
-    let rows: Vec<(String, i32, String, i32, i64, String, String)> = sqlx::query_as(
-        r#"SELECT e.projection, e.version, e.topic, e.partition, e."offset", e.key, e.error
-           FROM daybook.parked_events e
-           ORDER BY e.projection, e.version, e.topic, e.partition, e."offset""#,
-    )
-    .fetch_all(&parts.pool)
-    .await?;
-    for (projection, version, topic, partition, offset, key, error) in &rows {
-        println!("{projection} v{version} {topic}/{partition}@{offset} {key}: {error}");
-    }
-    eprintln!("{} events parked", rows.len());
     Ok(())
 }

@@ -96,7 +96,7 @@ async fn run(parts: &Parts, wanted: &Wanted, goal: Goal) -> anyhow::Result<ExitC
 }
 
 /// The projections with these names; all of them without any.
-fn named(parts: &Parts, names: &[String]) -> anyhow::Result<Vec<Rebuilder>> {
+pub(crate) fn named(parts: &Parts, names: &[String]) -> anyhow::Result<Vec<Rebuilder>> {
     let all = projections::all();
     let known: Vec<_> = all.iter().map(Projection::name).collect();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {

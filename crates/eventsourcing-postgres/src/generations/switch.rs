@@ -38,6 +38,17 @@ pub enum SwitchError {
         /// How many.
         events: i64,
     },
+    /// What it leaves out is known by its place in the old topic.
+    #[error(
+        "{projection} has {events} skipped events (`daybook.skipped_events`), known by their places in these topics: a shop \
+         with any cannot be repartitioned yet"
+    )]
+    Skipped {
+        /// The projection.
+        projection: &'static str,
+        /// How many.
+        events: i64,
+    },
     /// It would go live with the old topic's checkpoints.
     #[error("a rebuild of {0} is running: wait until it has ended")]
     Rebuilding(&'static str),
@@ -187,10 +198,18 @@ async fn refuse_parked(
     )
     .bind(projection)
     .bind(version)
-    .fetch_one(connection)
+    .fetch_one(&mut *connection)
     .await?;
     if events > 0 {
         return Err(SwitchError::Parked { projection, events });
+    }
+    let skipped = "SELECT count(*) FROM daybook.skipped_events WHERE projection = $1";
+    let events: i64 = sqlx::query_scalar(skipped)
+        .bind(projection)
+        .fetch_one(connection)
+        .await?;
+    if events > 0 {
+        return Err(SwitchError::Skipped { projection, events });
     }
     Ok(())
 }

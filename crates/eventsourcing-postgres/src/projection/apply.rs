@@ -7,7 +7,7 @@ use eventsourcing::topic::Topic;
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
 use super::fold::Parked;
-use super::{Projection, ProjectionError, active_version, checkpoint, schema};
+use super::{Projection, ProjectionError, active_version, checkpoint, schema, skipped};
 
 /// A projector that is frozen in the midst of its transaction holds the checkpoint's row: the server ends
 /// its session after this, so that whoever has the partition by then can go on.
@@ -86,10 +86,11 @@ async fn attempt(
     if live && active_version(&mut transaction, name).await? != Some(version) {
         return Err(ProjectionError::Switched(projection.name.clone()));
     }
-    let Scanned { events, moves } = scanned;
-    if !checkpoint::advance(&mut transaction, name, version, topic, moves).await? {
+    if !checkpoint::advance(&mut transaction, name, version, topic, &scanned.moves).await? {
         return Err(ProjectionError::Overtaken(projection.name.clone()));
     }
+    let skipped = skipped::among(&mut transaction, name, topic, &scanned.events).await?;
+    let events = &*skipped.leave_out(&scanned.events);
     let keys = events.iter().map(Event::key).collect();
     let already = parked_keys(&mut transaction, name, version, keys).await?;
     let schema = schema(name, version);
@@ -110,7 +111,8 @@ async fn attempt(
     Ok(transaction.commit().await?)
 }
 
-async fn one_by_one(
+/// Each in a savepoint: what the database refuses of an event is returned like what the fold refuses.
+pub(crate) async fn one_by_one(
     connection: &mut PgConnection,
     projection: &Projection,
     schema: &str,

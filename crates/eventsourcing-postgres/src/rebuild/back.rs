@@ -28,6 +28,8 @@ impl Rebuilder {
                 let projection = name.clone();
                 return Err(RebuildError::OtherBuild { projection, version });
             }
+            // What was mended or skipped since holds here, too.
+            self.redrive_all(&mut *connection, version).await?;
             let course = Arc::new(Course::new(name.clone(), version, &Limits::default()));
             course.enter(Phase::Switching);
             let build = Build {

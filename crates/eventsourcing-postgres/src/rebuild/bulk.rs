@@ -15,7 +15,9 @@ use super::course::{Checkpoints, Course};
 use super::reading::{Reading, missing};
 use super::{Limits, RebuildError, Rebuilder};
 use crate::deadline::lend;
-use crate::projection::{Parked, Projection, ProjectionError, Rows, Writing, advance, park, schema};
+use crate::projection::{
+    Parked, Projection, ProjectionError, Rows, Skipped, Writing, advance, park, schema, skipped_of,
+};
 
 /// Fewer than these are left to the batches of the catch-up.
 const RECORDS_MIN: u64 = 20_000;
@@ -42,12 +44,17 @@ pub(super) async fn run(
             std::cmp::Reverse(missing(&of(&here, *partition), &of(&targets, *partition)))
         });
         let workers = limits.workers.clamp(1, queue.len().max(1));
+        let Rebuilder {
+            topic, projection, ..
+        } = build.rebuilder;
+        let skipped = skipped_of(&mut *connection, projection.name.as_str(), topic).await?;
         let bulk = Arc::new(Bulk {
             rebuilder: build.rebuilder.clone(),
             version: build.version,
             here,
             targets,
             queue: Mutex::new(queue.into()),
+            skipped,
             memory_bytes: limits.memory_bytes / workers,
             adding: tokio::sync::Mutex::new(()),
             course: Arc::clone(&build.course),
@@ -80,6 +87,7 @@ struct Bulk {
     here: Checkpoints,
     targets: Checkpoints,
     queue: Mutex<VecDeque<u32>>,
+    skipped: Skipped,
     memory_bytes: usize,
     /// Held by whoever adds to rows that all partitions share.
     adding: tokio::sync::Mutex<()>,
@@ -173,7 +181,7 @@ impl Bulk {
             && self.course.is_wanted()
         {
             let batch = reading.next(self.course.batch_max()).await?;
-            let events = &batch.scanned.events;
+            let events = &*self.skipped.leave_out(&batch.scanned.events);
             rows.load(&mut *connection, &schema, events).await?;
             for parked in rows.fold(events, parked) {
                 refused_bytes += parked.bytes();

@@ -15,7 +15,7 @@ pub enum RebuildError {
     /// There is nothing to rebuild.
     #[error("the projection {0} has no live version yet; it is built when `daybook projections` first runs")]
     NoLiveVersion(Name),
-    /// Another rebuild of it is running.
+    /// Another rebuild of it is running, or a retry or skip of its parked events.
     #[error("another rebuild of {0} is running, here or on another node: see `daybook rebuild status`")]
     Running(Name),
     /// None is under way that could be told anything.
@@ -65,6 +65,34 @@ pub enum RebuildError {
         projection: Name,
         /// The version before.
         version: i32,
+    },
+    /// There is nothing to retry or skip.
+    #[error("{projection} has nothing parked{}: see `daybook parked list`", of_key(key.as_deref()))]
+    NothingParked {
+        /// Which projection.
+        projection: Name,
+        /// Of which key, if one was named.
+        key: Option<String>,
+    },
+    /// What follows of a key waits behind its first parked event, so only that one can be skipped.
+    #[error("the first parked event of {key:?} in {projection} is {first}: only that one can be skipped")]
+    NotFirst {
+        /// Which projection.
+        projection: Name,
+        /// Which key.
+        key: String,
+        /// The place of the first.
+        first: String,
+    },
+    /// A parked event's record is not in the log any more.
+    #[error(
+        "{projection}: the record {at} is gone from the log; restore the log, or leave it out by `daybook parked skip`"
+    )]
+    Gone {
+        /// Which projection.
+        projection: Name,
+        /// Its place.
+        at: String,
     },
     /// Long reads never let go of the view.
     #[error("{0} cannot be switched: its view is in use all the time; end the long reads and try again")]
@@ -143,6 +171,9 @@ impl RebuildError {
             | Self::NothingHappened { .. }
             | Self::NoSnapshot(_)
             | Self::TooManySnapshots(_)
+            | Self::NothingParked { .. }
+            | Self::NotFirst { .. }
+            | Self::Gone { .. }
             | Self::NoRoom { .. }
             | Self::OtherBuild { .. } => false,
         }
@@ -152,6 +183,10 @@ impl RebuildError {
 /// A snapshot in words.
 fn said(name: &Name) -> String {
     format!("{} as of {}", name.base(), name.as_of().unwrap_or_default())
+}
+
+fn of_key(key: Option<&str>) -> String {
+    key.map_or_else(String::new, |key| format!(" of the key {key:?}"))
 }
 
 fn lacks_room(error: &sqlx::Error) -> bool {

@@ -10,7 +10,7 @@ use super::build::{Build, stored};
 use super::course::BATCH_RECORDS_MAX;
 use super::reading::Reading;
 use super::{RebuildError, versions};
-use crate::projection::{Admitted, schema};
+use crate::projection::{Admitted, schema, skipped_of};
 
 /// How many differing rows are named.
 const EXAMPLES_MAX: usize = 5;
@@ -33,6 +33,7 @@ pub(super) async fn check(
     let rebuilt = schema(projection.as_str(), version);
     let targets = stored(&mut *connection, rebuilder, version).await?;
     let parked = parked(&mut *connection, build).await?;
+    let skipped = skipped_of(&mut *connection, projection.as_str(), &rebuilder.topic).await?;
     let mut reference = rebuilder.projection.fold.reference();
     let start = |partition: &u32| (*partition, Checkpoint::default());
     let from = targets.keys().map(start).collect();
@@ -44,7 +45,7 @@ pub(super) async fn check(
                 event.stored.at.partition.cast_signed(),
                 event.stored.offset.0.cast_signed(),
             );
-            if !parked.contains(&place) {
+            if !parked.contains(&place) && !skipped.contains(event) {
                 let at = format!("{}@{}", event.stored.at, event.stored.offset);
                 reference
                     .apply(event)

@@ -284,6 +284,28 @@ async fn a_parked_event_or_a_running_rebuild_is_in_the_way() {
         .await
         .expect("mended");
 
+    let skip = r#"INSERT INTO daybook.skipped_events (projection, topic, partition, "offset", key, reason)
+                  VALUES ('balances', $1, 0, 3, 'a', 'test')"#;
+    sqlx::query(skip)
+        .bind(shop.topic.as_str())
+        .execute(&shop.pool)
+        .await
+        .expect("skipped");
+    for refused in [
+        generations::preflight(&shop.pool, &read_models(), &states()).await,
+        switch(&shop, &copy).await,
+    ] {
+        let refused = refused.expect_err("skipped");
+        assert!(
+            matches!(refused, SwitchError::Skipped { events: 1, .. }),
+            "{refused}"
+        );
+    }
+    sqlx::query("DELETE FROM daybook.skipped_events")
+        .execute(&shop.pool)
+        .await
+        .expect("as if never");
+
     let mut rebuilding = shop.pool.acquire().await.expect("a session");
     let lock = "SELECT pg_advisory_lock(hashtextextended('daybook.rebuild.balances', 1))";
     sqlx::query(lock).execute(&mut *rebuilding).await.expect("locked");

@@ -4,6 +4,7 @@ mod as_of;
 mod course;
 mod frozen;
 mod generations;
+mod parked;
 mod refused;
 mod shared;
 mod shop;

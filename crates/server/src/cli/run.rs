@@ -14,6 +14,7 @@ use crate::config::{self, Config, Effective};
 use crate::copy::{self, Goal};
 use crate::import::{self, Ended, Options};
 use crate::maintenance;
+use crate::parked;
 use crate::parts::Parts;
 use crate::read_log::{self, Selection};
 use crate::rebuild::{self, Order, Wanted, WantedSnapshots};
@@ -84,13 +85,30 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             };
             return with_parts(config, async |parts| rebuild::verify(parts, &wanted).await).await;
         }
-        Command::Parked(ParkedCommand::List) => with_parts(config, maintenance::parked).await?,
+        Command::Parked(asked) => return run_parked(config, asked).await,
         Command::Config => {
             for (key, value, source) in shown {
                 println!("{:<60} # {source}", format!("{key} = {value}"));
             }
         }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_parked(config: Config, asked: ParkedCommand) -> anyhow::Result<ExitCode> {
+    with_parts(config, async |parts| match &asked {
+        ParkedCommand::List { names, limit, json } => parked::list(parts, names, *limit, *json).await,
+        ParkedCommand::Retry { name, key, all: _ } => {
+            parked::retry(parts, name.as_deref(), key.as_deref()).await
+        }
+        ParkedCommand::Skip {
+            name,
+            key,
+            at,
+            reason,
+        } => parked::skip(parts, name, key, at, reason).await,
+    })
+    .await?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,0 +1,362 @@
+//! A parked event, from the command line: its key waits, others go on, and it is folded again or left out for ever.
+
+use std::borrow::Cow;
+use std::process::{Child, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use eventsourcing::codec::META_HEADER;
+use eventsourcing::ids::Offset;
+use eventsourcing::log::Appended;
+use eventsourcing::record::Record;
+use eventsourcing::topic::{Topic, TopicPartition};
+use eventsourcing_kafka::KafkaLog;
+use eventsourcing_postgres::log::PostgresLog;
+use serde_json::{Value, json};
+use sqlx::{Connection, PgConnection};
+
+use crate::on_both_logs;
+use crate::shop::{Log, Shop};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+on_both_logs!(
+    what_the_table_refused_is_folded_once_it_is_mended,
+    junk_is_left_out_of_every_version,
+);
+
+/// A table that takes no more of one key, as a mistaken constraint would have it.
+const REFUSE: &str = "
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE EXCEPTION 'no more mugs' USING ERRCODE = '23514'; END $$;
+    CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON availability_v1.availability
+        FOR EACH ROW WHEN (NEW.sku = 'MUG') EXECUTE FUNCTION refuse()";
+const MEND: &str = "DROP TRIGGER refuse ON availability_v1.availability";
+
+async fn what_the_table_refused_is_folded_once_it_is_mended(log: Log) {
+    let shop = open(log).await;
+    let mut database = database(&shop).await;
+    sqlx::raw_sql(REFUSE)
+        .execute(&mut database)
+        .await
+        .expect("refuses");
+    receive(&shop, "MUG", 1).await;
+    receive(&shop, "MUG", 2).await;
+    receive(&shop, "CUP", 1).await;
+    shows(&shop, "CUP", 11).await;
+    waiting(&mut database, "availability", 2).await;
+    assert_eq!(on_hand(&shop, "MUG").await, 10);
+
+    let listed = said(&shop, &["parked", "list"], true).await;
+    assert!(
+        listed.contains("availability ") && listed.contains(r#""stock_MUG", since "#),
+        "{listed}"
+    );
+    assert!(listed.contains(", 1 behind it: "), "{listed}");
+    assert!(
+        listed.contains("no more mugs") && listed.ends_with("keys with parked events: 1\n"),
+        "{listed}"
+    );
+    let retried = said(&shop, &["parked", "retry", "availability"], false).await;
+    assert!(
+        retried.contains(r#"availability "stock_MUG": 0 applied, the rest waits at "#),
+        "{retried}"
+    );
+    assert!(
+        retried.contains("no more mugs") && retried.contains("keys that still wait: 1; mend what"),
+        "{retried}"
+    );
+    waiting(&mut database, "availability", 2).await;
+
+    sqlx::raw_sql(MEND).execute(&mut database).await.expect("mends");
+    let retried = said(&shop, &["parked", "retry", "--all"], true).await;
+    assert_eq!(retried, "availability \"stock_MUG\": 2 applied, none wait\n");
+    shows(&shop, "MUG", 12).await;
+    // The live projection goes on where the retry ended.
+    receive(&shop, "MUG", 3).await;
+    shows(&shop, "MUG", 13).await;
+    let retried = said(&shop, &["parked", "retry", "availability"], false).await;
+    assert!(
+        retried.contains("error: availability has nothing parked"),
+        "{retried}"
+    );
+    let listed = said(&shop, &["parked", "list"], true).await;
+    assert_eq!(listed, "keys with parked events: 0\n");
+    equals_the_log(&shop).await;
+}
+
+async fn junk_is_left_out_of_every_version(log: Log) {
+    let mut shop = open(log).await;
+    // Owners halt at a record that nobody can read, so only the projections run from here on.
+    assert!(shop.process.terminate().await, "{}", shop.process.tail());
+    let first = poison(&shop).await;
+    let at = |offset: Offset| format!("{}@{offset}", first.0);
+    let (first, behind) = (at(first.1), at(Offset(first.1.0 + 1)));
+    let _projecting = Projecting(
+        shop.command(&["projections"])
+            .env("DAYBOOK_LISTEN_PROJECTIONS", "127.0.0.1:0")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("starts"),
+    );
+    let mut database = database(&shop).await;
+    // Three of one key: junk, junk, and an event behind them. The other key goes on.
+    waiting(&mut database, "availability", 3).await;
+    waiting(&mut database, "stock_states", 3).await;
+    assert_eq!(rows(&mut database).await, [("CUP", 20), ("MUG", 10)].map(own));
+
+    let listed = said(&shop, &["parked", "list", "availability", "--json"], true).await;
+    let line: Value = serde_json::from_str(&listed).expect("one line of JSON");
+    assert_eq!(
+        (&line["projection"], &line["key"], &line["waiting"]),
+        (&json!("availability"), &json!("stock_MUG"), &json!(2)),
+        "{line}"
+    );
+    let listed = said(&shop, &["parked", "list", "--limit", "1"], true).await;
+    assert!(
+        listed.ends_with("keys with parked events: 1, or more: see --limit\n"),
+        "{listed}"
+    );
+    let retried = said(
+        &shop,
+        &["parked", "retry", "availability", "--key", "stock_MUG"],
+        false,
+    )
+    .await;
+    assert!(
+        retried.contains(&format!("the rest waits at {first}: ")),
+        "{retried}"
+    );
+    refusals(&shop, &first, &behind).await;
+    waiting(&mut database, "availability", 3).await;
+
+    let skipped = said(&shop, &skip("availability", "stock_MUG", &first), false).await;
+    assert!(skipped.contains("is left out for ever"), "{skipped}");
+    assert!(
+        skipped.contains(&format!("the rest waits at {behind}: ")),
+        "{skipped}"
+    );
+    assert!(
+        skipped.contains("still waits, with an error of its own"),
+        "{skipped}"
+    );
+    let skipped = said(&shop, &skip("availability", "stock_MUG", &behind), true).await;
+    assert!(skipped.contains("1 applied, none wait"), "{skipped}");
+    assert_eq!(rows(&mut database).await, [("CUP", 20), ("MUG", 20)].map(own));
+    waiting(&mut database, "availability", 0).await;
+    let reasons: Vec<(String, String)> =
+        sqlx::query_as(r#"SELECT key, reason FROM daybook.skipped_events ORDER BY "offset""#)
+            .fetch_all(&mut database)
+            .await
+            .expect("readable");
+    let reason = ("stock_MUG".to_owned(), "written by a test".to_owned());
+    assert_eq!(reasons, [reason.clone(), reason]);
+    equals_the_log(&shop).await;
+    assert_eq!(rows(&mut database).await, [("CUP", 20), ("MUG", 20)].map(own));
+}
+
+/// Each is one clear line, and nothing changes.
+async fn refusals(shop: &Shop, first: &str, behind: &str) {
+    let offset = first.rsplit_once('@').expect("a place").1;
+    let elsewhere = format!("daybook.orders.events/0@{offset}");
+    let cases = [
+        (
+            skip("availability", "stock_MUG", behind),
+            format!("is {first}: only that one"),
+        ),
+        (
+            skip("availability", "stock_MUG", offset),
+            "is no place".to_owned(),
+        ),
+        (
+            skip("availability", "stock_MUG", "orders/zero@1"),
+            "is no place".to_owned(),
+        ),
+        (
+            skip("availability", "stock_MUG", &elsewhere),
+            "availability folds ".to_owned(),
+        ),
+        (
+            skip("availability", "stock_CUP", first),
+            r#"nothing parked of the key "stock_CUP""#.to_owned(),
+        ),
+        (
+            skip("avail", "stock_MUG", first),
+            r#"there is no projection "avail"; there are products,"#.to_owned(),
+        ),
+        (
+            skip("stock_states", "stock_MUG", first),
+            "owners decide on stock_states".to_owned(),
+        ),
+        (
+            vec!["parked", "retry", "orders"],
+            "error: orders has nothing parked".to_owned(),
+        ),
+        (
+            vec!["parked", "retry", "avail"],
+            r#"there is no projection "avail""#.to_owned(),
+        ),
+        (
+            vec!["parked", "list", "avail"],
+            r#"there is no projection "avail""#.to_owned(),
+        ),
+        (vec!["parked", "retry"], "required".to_owned()),
+        (vec!["parked", "list", "--limit", "0"], "--limit".to_owned()),
+    ];
+    for (arguments, expected) in cases {
+        let output = said(shop, &arguments, false).await;
+        assert!(output.contains(&expected), "{arguments:?}: {output}");
+    }
+}
+
+fn skip<'a>(projection: &'a str, key: &'a str, at: &'a str) -> Vec<&'a str> {
+    vec![
+        "parked",
+        "skip",
+        projection,
+        "--key",
+        key,
+        "--at",
+        at,
+        "--reason",
+        "written by a test",
+    ]
+}
+
+/// A shop of one partition, with ten mugs and ten cups.
+async fn open(log: Log) -> Shop {
+    let shop = Shop::open_with(log, &[("DAYBOOK_TOPICS_PARTITIONS", "1")]).await;
+    for sku in ["MUG", "CUP"] {
+        shop.sell(sku, 999, 10).await;
+        shows(&shop, sku, 10).await;
+    }
+    shop
+}
+
+async fn database(shop: &Shop) -> PgConnection {
+    PgConnection::connect(&shop.database_url).await.expect("connects")
+}
+
+async fn receive(shop: &Shop, sku: &str, number: u32) {
+    let key = format!("receive {sku} again {number}");
+    let path = format!("/v1/stock/{sku}/receive");
+    let received = shop.insist(&path, &key, &json!({ "quantity": 1 })).await;
+    assert_eq!(received.status, 200, "{received:?}");
+}
+
+async fn on_hand(shop: &Shop, sku: &str) -> i64 {
+    let stock = shop.get(&format!("/v1/stock/{sku}"), None).await.body;
+    stock["on_hand"].as_i64().expect("a number")
+}
+
+async fn shows(shop: &Shop, sku: &str, on_hand: i64) {
+    let shown = |stock: &Value| stock["on_hand"] == on_hand;
+    shop.shows(&format!("/v1/stock/{sku}"), shown).await;
+}
+
+/// Until so many events of the projection are parked.
+async fn waiting(database: &mut PgConnection, projection: &str, events: i64) {
+    testkit::eventually("so many are parked", PATIENCE, async || {
+        let parked = "SELECT count(*) FROM daybook.parked_events WHERE projection = $1";
+        let parked = sqlx::query_scalar(parked).bind(projection);
+        let parked: i64 = parked.fetch_one(&mut *database).await.ok()?;
+        (parked == events).then_some(())
+    })
+    .await;
+}
+
+fn own((sku, on_hand): (&str, i64)) -> (String, i64) {
+    (sku.to_owned(), on_hand)
+}
+
+async fn rows(database: &mut PgConnection) -> Vec<(String, i64)> {
+    let rows = "SELECT sku, on_hand::bigint FROM read.availability WHERE sku IN ('CUP', 'MUG') ORDER BY sku";
+    sqlx::query_as(rows).fetch_all(database).await.expect("readable")
+}
+
+/// All that a command prints, once it ended as it should.
+async fn said(shop: &Shop, arguments: &[&str], succeeds: bool) -> String {
+    let (succeeded, output) = shop.run(arguments).await;
+    assert_eq!(succeeded, succeeds, "{arguments:?}: {output}");
+    output
+}
+
+async fn equals_the_log(shop: &Shop) {
+    let verified = said(shop, &["verify", "availability"], true).await;
+    assert!(
+        verified.contains("rows equal a rebuild from the log"),
+        "{verified}"
+    );
+    said(shop, &["rebuild", "availability"], true).await;
+    said(shop, &["verify", "availability"], true).await;
+}
+
+/// Ended with the test.
+struct Projecting(Child);
+
+impl Drop for Projecting {
+    fn drop(&mut self) {
+        self.0.kill().expect("ours to kill");
+        self.0.wait().expect("ours to wait for");
+    }
+}
+
+/// Appends what no owner would: twice junk of one key, then an event of it, and one of another key. Returns where the
+/// first lies.
+async fn poison(shop: &Shop) -> (TopicPartition, Offset) {
+    let setting = |name: &str| {
+        let found = shop.environment.iter().find(|(own, _)| own == name);
+        found.map(|(_, value)| value.clone())
+    };
+    let prefix = setting("DAYBOOK_TOPICS_PREFIX").unwrap_or_else(|| "daybook".to_owned());
+    let log: Arc<dyn eventsourcing::log::Log> = match setting("KAFKA_BROKERS") {
+        Some(brokers) => Arc::new(KafkaLog::open(&eventsourcing_kafka::Config::new(brokers)).expect("opens")),
+        None => Arc::new(PostgresLog::open(
+            shop.database_url.parse().expect("a URL"),
+            eventsourcing_postgres::log::Config::default(),
+        )),
+    };
+    let at = Topic::events(&prefix, "inventory").partition(0);
+    let bounds = log.bounds(&at).await.expect("answers");
+    let mut reader = log.reader(vec![(at.clone(), Offset(0))]).await.expect("opens");
+    let mut events: Vec<Record> = Vec::new();
+    let mut next = bounds.start;
+    while next < bounds.end {
+        for stored in reader.next(1_000).await.expect("reads") {
+            next = Offset(stored.offset.0 + 1);
+            events.push(stored.record);
+        }
+    }
+    let last = |key: &str| {
+        let of_key = events.iter().rfind(|record| record.key == key.as_bytes());
+        of_key.expect("an event of the key").clone()
+    };
+    let (mug, cup) = (last("stock_MUG"), last("stock_CUP"));
+    let junk = Record {
+        key: mug.key.clone(),
+        value: Bytes::from_static(b"junk"),
+        headers: vec![(Cow::Borrowed("ce_type"), Bytes::from_static(b"junk"))],
+    };
+    let records = vec![junk.clone(), junk, follower(mug), follower(cup)];
+    match log.append(&at, records).await {
+        Appended::At(offsets) => (at, offsets[0]),
+        Appended::Unknown(why) => panic!("{why}"),
+    }
+}
+
+/// The same once more, as the key's next event.
+fn follower(mut record: Record) -> Record {
+    for (name, value) in &mut record.headers {
+        if name == META_HEADER {
+            let text = std::str::from_utf8(value).expect("text");
+            let mut fields: Vec<&str> = text.split(';').collect();
+            let sequence: u64 = fields[1].parse().expect("a number");
+            let sequence = (sequence + 1).to_string();
+            fields[1] = &sequence;
+            *value = Bytes::from(fields.join(";"));
+        }
+    }
+    record
+}
