@@ -89,7 +89,7 @@ async fn attempt(
     if !checkpoint::advance(&mut transaction, name, version, topic, &scanned.moves).await? {
         return Err(ProjectionError::Overtaken(projection.name.clone()));
     }
-    let skipped = skipped::among(&mut transaction, name, topic, &scanned.events).await?;
+    let skipped = skipped::among(&mut transaction, projection.name.base(), topic, &scanned.events).await?;
     let events = &*skipped.leave_out(&scanned.events);
     let keys = events.iter().map(Event::key).collect();
     let already = parked_keys(&mut transaction, name, version, keys).await?;

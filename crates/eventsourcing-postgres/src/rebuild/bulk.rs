@@ -47,7 +47,7 @@ pub(super) async fn run(
         let Rebuilder {
             topic, projection, ..
         } = build.rebuilder;
-        let skipped = skipped_of(&mut *connection, projection.name.as_str(), topic).await?;
+        let skipped = skipped_of(&mut *connection, projection.name.base(), topic).await?;
         let bulk = Arc::new(Bulk {
             rebuilder: build.rebuilder.clone(),
             version: build.version,

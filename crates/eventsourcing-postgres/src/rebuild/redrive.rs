@@ -201,7 +201,7 @@ impl Rebuilder {
             self.forget(&mut transaction, version, of.0, &[skip.offset.cast_signed()])
                 .await?;
         }
-        let skipped = skipped_of(&mut transaction, name, &self.topic).await?;
+        let skipped = skipped_of(&mut transaction, self.projection.name.base(), &self.topic).await?;
         // What was parked since the log was read has its turn in the next step.
         let read: Vec<Event> = parked.iter().map_while(|at| events.get(at).cloned()).collect();
         let remaining = skipped.leave_out(&read).into_owned();

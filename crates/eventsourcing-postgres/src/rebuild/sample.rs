@@ -33,7 +33,7 @@ pub(super) async fn check(
     let rebuilt = schema(projection.as_str(), version);
     let targets = stored(&mut *connection, rebuilder, version).await?;
     let parked = parked(&mut *connection, build).await?;
-    let skipped = skipped_of(&mut *connection, projection.as_str(), &rebuilder.topic).await?;
+    let skipped = skipped_of(&mut *connection, projection.base(), &rebuilder.topic).await?;
     let mut reference = rebuilder.projection.fold.reference();
     let start = |partition: &u32| (*partition, Checkpoint::default());
     let from = targets.keys().map(start).collect();
