@@ -112,7 +112,7 @@ pub(crate) fn named(parts: &Parts, names: &[String]) -> anyhow::Result<Vec<Rebui
         pool: parts.pool.clone(),
         log: Arc::clone(&parts.log),
         topic: parts.topic(projection.service()),
-        projection,
+        projection: parts.config.projections.on_error.with(projection),
     };
     Ok(all.into_iter().filter(wanted).map(rebuilder).collect())
 }

@@ -102,7 +102,7 @@ async fn attempt(
         }
         Pace::Event => one_by_one(&mut transaction, projection, &schema, events, already).await?,
     };
-    park(&mut transaction, projection.name, version, &parked).await?;
+    park(&mut transaction, projection, version, &parked).await?;
     sqlx::query("SELECT pg_notify('daybook_checkpoints', $1)")
         .bind(projection.name)
         .execute(&mut *transaction)
@@ -175,17 +175,18 @@ async fn parked_keys(
         .collect())
 }
 
-/// Sets aside what could not be applied.
+/// Sets aside what could not be applied, where the policy is not to halt.
 pub(crate) async fn park(
     connection: &mut PgConnection,
-    projection: &str,
+    projection: &Projection,
     version: i32,
     parked: &[Parked],
-) -> Result<(), sqlx::Error> {
+) -> Result<(), ProjectionError> {
+    projection.tolerate(parked)?;
+    let projection = projection.name;
     for Parked { stored, error } in parked {
         tracing::error!(projection, at = %stored.at, offset = %stored.offset, error, "event parked");
-        metrics::counter!("daybook_projection_parked_events_total", "projection" => projection.to_owned())
-            .increment(1);
+        metrics::counter!("daybook_projection_parked_events_total", "projection" => projection).increment(1);
         sqlx::query(
             r#"INSERT INTO daybook.parked_events (projection, version, topic, partition, "offset", key, error)
                VALUES ($1, $2, $3, $4, $5, $6, $7)"#,
