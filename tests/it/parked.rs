@@ -1,29 +1,23 @@
 //! A parked event, from the command line: its key waits, others go on, and it is folded again or left out for ever.
 
-use std::borrow::Cow;
-use std::process::{Child, Stdio};
-use std::sync::Arc;
+mod poison;
+
 use std::time::Duration;
 
-use bytes::Bytes;
-use eventsourcing::codec::META_HEADER;
 use eventsourcing::ids::Offset;
-use eventsourcing::log::Appended;
-use eventsourcing::record::Record;
-use eventsourcing::topic::{Topic, TopicPartition};
-use eventsourcing_kafka::KafkaLog;
-use eventsourcing_postgres::log::PostgresLog;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
+use self::poison::{Projecting, poison};
 use crate::on_both_logs;
 use crate::shop::{Log, Shop};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 on_both_logs!(
     what_the_table_refused_is_folded_once_it_is_mended,
     junk_is_left_out_of_every_version,
+    a_read_model_that_halts_ends_its_process,
 );
 
 /// A table that takes no more of one key, as a mistaken constraint would have it.
@@ -93,14 +87,7 @@ async fn junk_is_left_out_of_every_version(log: Log) {
     let first = poison(&shop).await;
     let at = |offset: Offset| format!("{}@{offset}", first.0);
     let (first, behind) = (at(first.1), at(Offset(first.1.0 + 1)));
-    let _projecting = Projecting(
-        shop.command(&["projections"])
-            .env("DAYBOOK_LISTEN_PROJECTIONS", "127.0.0.1:0")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("starts"),
-    );
+    let _projecting = Projecting::start(&shop, "park");
     let mut database = database(&shop).await;
     // Three of one key: junk, junk, and an event behind them. The other key goes on.
     waiting(&mut database, "availability", 3).await;
@@ -118,6 +105,12 @@ async fn junk_is_left_out_of_every_version(log: Log) {
     assert!(
         listed.ends_with("keys with parked events: 1, or more: see --limit\n"),
         "{listed}"
+    );
+    let examined = said(&shop, &["doctor"], true).await;
+    assert!(
+        examined
+            .contains("warning: availability has events parked: 3; see `daybook parked list availability`"),
+        "{examined}"
     );
     let retried = said(
         &shop,
@@ -155,6 +148,48 @@ async fn junk_is_left_out_of_every_version(log: Log) {
     assert_eq!(reasons, [reason.clone(), reason]);
     equals_the_log(&shop).await;
     assert_eq!(rows(&mut database).await, [("CUP", 20), ("MUG", 20)].map(own));
+}
+
+/// Live and in a rebuild; as soon as it parks, it goes on.
+async fn a_read_model_that_halts_ends_its_process(log: Log) {
+    let mut shop = open(log).await;
+    assert!(shop.process.terminate().await, "{}", shop.process.tail());
+    let (at, offset) = poison(&shop).await;
+    let halts =
+        format!("availability halts before {at}@{offset} (type junk, id unknown), which it cannot apply: ");
+    let mut halting = Projecting::start(&shop, "park,availability=halt");
+    let status = testkit::eventually("it ends by itself", PATIENCE, async || {
+        halting.child.try_wait().expect("ours")
+    })
+    .await;
+    assert_eq!(status.code(), Some(1));
+    assert!(halting.said().contains(&halts), "{}", halting.said());
+    let mut database = database(&shop).await;
+    waiting(&mut database, "availability", 0).await;
+    assert_eq!(rows(&mut database).await, [("CUP", 10), ("MUG", 10)].map(own));
+
+    let _projecting = Projecting::start(&shop, "park");
+    waiting(&mut database, "availability", 3).await;
+    assert_eq!(rows(&mut database).await, [("CUP", 20), ("MUG", 10)].map(own));
+    equals_the_log(&shop).await;
+    shop.environment.push((
+        "DAYBOOK_PROJECTIONS_ON_ERROR".to_owned(),
+        "park,availability=halt".to_owned(),
+    ));
+    for command in ["verify", "rebuild"] {
+        let refused = said(&shop, &[command, "availability"], false).await;
+        assert!(refused.contains(&halts), "{refused}");
+    }
+    waiting(&mut database, "availability", 3).await;
+    shop.environment.push((
+        "DAYBOOK_PROJECTIONS_ON_ERROR".to_owned(),
+        "park,availabilty=halt".to_owned(),
+    ));
+    let refused = said(&shop, &["parked", "list"], false).await;
+    assert!(
+        refused.contains("projections.on_error: there is no read model \"availabilty\"; there are "),
+        "{refused}"
+    );
 }
 
 /// Each is one clear line, and nothing changes.
@@ -256,10 +291,12 @@ async fn shows(shop: &Shop, sku: &str, on_hand: i64) {
     shop.shows(&format!("/v1/stock/{sku}"), shown).await;
 }
 
-/// Until so many events of the projection are parked.
+/// Until so many events of the live version are parked.
 async fn waiting(database: &mut PgConnection, projection: &str, events: i64) {
     testkit::eventually("so many are parked", PATIENCE, async || {
-        let parked = "SELECT count(*) FROM daybook.parked_events WHERE projection = $1";
+        let parked = "SELECT count(*) FROM daybook.parked_events e
+            JOIN daybook.projections p ON p.name = e.projection AND p.version = e.version AND p.status = 'active'
+            WHERE p.name = $1";
         let parked = sqlx::query_scalar(parked).bind(projection);
         let parked: i64 = parked.fetch_one(&mut *database).await.ok()?;
         (parked == events).then_some(())
@@ -291,72 +328,4 @@ async fn equals_the_log(shop: &Shop) {
     );
     said(shop, &["rebuild", "availability"], true).await;
     said(shop, &["verify", "availability"], true).await;
-}
-
-/// Ended with the test.
-struct Projecting(Child);
-
-impl Drop for Projecting {
-    fn drop(&mut self) {
-        self.0.kill().expect("ours to kill");
-        self.0.wait().expect("ours to wait for");
-    }
-}
-
-/// Appends what no owner would: twice junk of one key, then an event of it, and one of another key. Returns where the
-/// first lies.
-async fn poison(shop: &Shop) -> (TopicPartition, Offset) {
-    let setting = |name: &str| {
-        let found = shop.environment.iter().find(|(own, _)| own == name);
-        found.map(|(_, value)| value.clone())
-    };
-    let prefix = setting("DAYBOOK_TOPICS_PREFIX").unwrap_or_else(|| "daybook".to_owned());
-    let log: Arc<dyn eventsourcing::log::Log> = match setting("KAFKA_BROKERS") {
-        Some(brokers) => Arc::new(KafkaLog::open(&eventsourcing_kafka::Config::new(brokers)).expect("opens")),
-        None => Arc::new(PostgresLog::open(
-            shop.database_url.parse().expect("a URL"),
-            eventsourcing_postgres::log::Config::default(),
-        )),
-    };
-    let at = Topic::events(&prefix, "inventory").partition(0);
-    let bounds = log.bounds(&at).await.expect("answers");
-    let mut reader = log.reader(vec![(at.clone(), Offset(0))]).await.expect("opens");
-    let mut events: Vec<Record> = Vec::new();
-    let mut next = bounds.start;
-    while next < bounds.end {
-        for stored in reader.next(1_000).await.expect("reads") {
-            next = Offset(stored.offset.0 + 1);
-            events.push(stored.record);
-        }
-    }
-    let last = |key: &str| {
-        let of_key = events.iter().rfind(|record| record.key == key.as_bytes());
-        of_key.expect("an event of the key").clone()
-    };
-    let (mug, cup) = (last("stock_MUG"), last("stock_CUP"));
-    let junk = Record {
-        key: mug.key.clone(),
-        value: Bytes::from_static(b"junk"),
-        headers: vec![(Cow::Borrowed("ce_type"), Bytes::from_static(b"junk"))],
-    };
-    let records = vec![junk.clone(), junk, follower(mug), follower(cup)];
-    match log.append(&at, records).await {
-        Appended::At(offsets) => (at, offsets[0]),
-        Appended::Unknown(why) => panic!("{why}"),
-    }
-}
-
-/// The same once more, as the key's next event.
-fn follower(mut record: Record) -> Record {
-    for (name, value) in &mut record.headers {
-        if name == META_HEADER {
-            let text = std::str::from_utf8(value).expect("text");
-            let mut fields: Vec<&str> = text.split(';').collect();
-            let sequence: u64 = fields[1].parse().expect("a number");
-            let sequence = (sequence + 1).to_string();
-            fields[1] = &sequence;
-            *value = Bytes::from(fields.join(";"));
-        }
-    }
-    record
 }

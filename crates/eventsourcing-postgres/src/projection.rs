@@ -36,6 +36,16 @@ pub(crate) use version::{
 
 use fold::Fold;
 
+/// What becomes of an event that cannot be applied.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnError {
+    /// It waits, and what follows of its key behind it; other keys go on.
+    #[default]
+    Park,
+    /// The projection ends, before the event's batch.
+    Halt,
+}
+
 /// A projection with its types erased.
 #[derive(Clone)]
 pub struct Projection {
@@ -46,6 +56,7 @@ pub struct Projection {
     pub(crate) fold: Arc<dyn Fold>,
     /// Of a snapshot.
     pub(crate) filter: Option<Filter>,
+    pub(crate) on_error: OnError,
 }
 
 impl Projection {
@@ -61,6 +72,7 @@ impl Projection {
             fold_version: V::FOLD,
             fold,
             filter: None,
+            on_error: OnError::default(),
         }
     }
 
@@ -76,7 +88,32 @@ impl Projection {
             fold_version: T::FOLD,
             fold,
             filter: None,
+            on_error: OnError::default(),
         }
+    }
+
+    /// The same with this policy, live and in a rebuild.
+    #[must_use]
+    pub fn on_error(self, on_error: OnError) -> Self {
+        Self { on_error, ..self }
+    }
+
+    /// An error when one of these must not be set aside.
+    pub(crate) fn tolerate(&self, refused: &[Parked]) -> Result<(), ProjectionError> {
+        let (OnError::Halt, Some(Parked { stored, error })) = (self.on_error, refused.first()) else {
+            return Ok(());
+        };
+        let header = |name| {
+            let value = stored.record.header(name).map(|value| &**value);
+            String::from_utf8_lossy(value.unwrap_or(b"unknown")).into_owned()
+        };
+        Err(ProjectionError::Refused {
+            projection: self.name.clone(),
+            place: format!("{}@{}", stored.at, stored.offset),
+            event_type: header("ce_type"),
+            event_id: header("ce_id"),
+            reason: error.clone(),
+        })
     }
 
     /// What decides its rows, given the log: the fold's version and the row's type. Secondary indexes
@@ -169,6 +206,23 @@ pub enum ProjectionError {
         /// What the database says.
         source: sqlx::Error,
     },
+    /// An event cannot be applied, and the policy is to halt.
+    #[error(
+        "{projection} halts before {place} (type {event_type}, id {event_id}), which it cannot apply: {reason}; mend that, or \
+         set the event aside by projections.on_error=park"
+    )]
+    Refused {
+        /// Which projection.
+        projection: Name,
+        /// Topic, partition and offset of the event.
+        place: String,
+        /// The event's type, as its record has it.
+        event_type: String,
+        /// The event's id, as its record has it.
+        event_id: String,
+        /// What it fails on.
+        reason: String,
+    },
     /// The live version was made by another fold than this build's; a rebuild makes one of this fold.
     #[error(
         "the live version {version} of {projection} was made by another fold: run `daybook rebuild {projection}`"
@@ -218,6 +272,7 @@ impl ProjectionError {
         match self {
             Self::Log(LogError::OutOfRange { .. } | LogError::Misconfigured(_))
             | Self::Row { .. }
+            | Self::Refused { .. }
             | Self::Halted { .. } => true,
             Self::Log(LogError::Unavailable(_) | LogError::NoSuchTopic(_))
             | Self::Database(_)

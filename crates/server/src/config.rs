@@ -2,9 +2,11 @@
 //! default, and carries its unit in its name; a key nobody knows is refused with its place.
 
 mod layers;
+mod on_error;
 mod sections;
 
 pub use layers::{ConfigError, Effective, Overrides, Source, load};
+pub use on_error::OnErrors;
 pub use sections::{
     Http, Kafka, Listen, LogKind, Owner, Postgres, Process, Projections, Queries, Rebuild, Shutdown,
     Telemetry, TextFormat, Topics, reachable,

@@ -13,11 +13,29 @@ pub async fn create_topics(parts: &Parts) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What waits in each projection, with its cure. Not an error: the others' keys go on.
+async fn parked(parts: &Parts) -> anyhow::Result<Vec<String>> {
+    let waiting: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT e.projection, count(*) FROM daybook.parked_events e
+         JOIN daybook.projections p ON p.name = e.projection AND p.version = e.version AND p.status = 'active'
+         GROUP BY 1 ORDER BY 1",
+    )
+    .fetch_all(&parts.pool)
+    .await?;
+    let line = |(projection, events): (String, i64)| {
+        format!("warning: {projection} has events parked: {events}; see `daybook parked list {projection}`")
+    };
+    Ok(waiting.into_iter().map(line).collect())
+}
+
 /// `daybook doctor`: every finding with its cure; an error when a promise does not hold.
 pub async fn doctor(parts: &Parts) -> anyhow::Result<()> {
     let findings = parts.topics.check(&parts.config.topics.prefix).await?;
     for finding in &findings {
         println!("{finding}");
+    }
+    for line in parked(parts).await? {
+        println!("{line}");
     }
     let mut errors = findings.iter().filter(|finding| finding.error).count();
     // Where the log is depends on which topics are meant.

@@ -116,7 +116,7 @@ fn rebuilder(parts: &Parts, projection: Projection) -> Rebuilder {
         pool: parts.pool.clone(),
         log: Arc::clone(&parts.log),
         topic: parts.topic(projection.service()),
-        projection,
+        projection: parts.config.projections.on_error.with(projection),
     }
 }
 

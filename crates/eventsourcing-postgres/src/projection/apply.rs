@@ -103,7 +103,7 @@ async fn attempt(
         }
         Pace::Event => one_by_one(&mut transaction, projection, &schema, events, already).await?,
     };
-    park(&mut transaction, name, version, &parked).await?;
+    park(&mut transaction, projection, version, &parked).await?;
     sqlx::query("SELECT pg_notify('daybook_checkpoints', $1)")
         .bind(name)
         .execute(&mut *transaction)
@@ -176,13 +176,15 @@ async fn parked_keys(
         .collect())
 }
 
-/// Sets aside what could not be applied.
+/// Sets aside what could not be applied, where the policy is not to halt.
 pub(crate) async fn park(
     connection: &mut PgConnection,
-    projection: &str,
+    projection: &Projection,
     version: i32,
     parked: &[Parked],
-) -> Result<(), sqlx::Error> {
+) -> Result<(), ProjectionError> {
+    projection.tolerate(parked)?;
+    let projection = projection.name.as_str();
     for Parked { stored, error } in parked {
         tracing::error!(projection, at = %stored.at, offset = %stored.offset, error, "event parked");
         metrics::counter!("daybook_projection_parked_events_total", "projection" => projection.to_owned())

@@ -15,9 +15,7 @@ use super::course::{Checkpoints, Course};
 use super::reading::{Reading, missing};
 use super::{Limits, RebuildError, Rebuilder};
 use crate::deadline::lend;
-use crate::projection::{
-    Parked, Projection, ProjectionError, Rows, Skipped, Writing, advance, park, schema, skipped_of,
-};
+use crate::projection::{Parked, ProjectionError, Rows, Skipped, Writing, advance, park, schema, skipped_of};
 
 /// Fewer than these are left to the batches of the catch-up.
 const RECORDS_MIN: u64 = 20_000;
@@ -171,9 +169,9 @@ impl Bulk {
         parked: &mut HashSet<Key>,
         fresh: bool,
     ) -> Result<Stretch, RebuildError> {
-        let Projection { name, fold, .. } = &self.rebuilder.projection;
-        let schema = schema(name.as_str(), self.version);
-        let mut rows = fold.rows(fresh);
+        let projection = &self.rebuilder.projection;
+        let schema = schema(projection.name.as_str(), self.version);
+        let mut rows = projection.fold.rows(fresh);
         let (mut refused, mut refused_bytes) = (Vec::new(), 0);
         let mut reading = Reading::begin(&self.rebuilder, from.clone(), targets).await?;
         while !reading.is_over()
@@ -183,7 +181,10 @@ impl Bulk {
             let batch = reading.next(self.course.batch_max()).await?;
             let events = &*self.skipped.leave_out(&batch.scanned.events);
             rows.load(&mut *connection, &schema, events).await?;
-            for parked in rows.fold(events, parked) {
+            let unapplied = rows.fold(events, parked);
+            // Now rather than when memory is used up.
+            projection.tolerate(&unapplied)?;
+            for parked in unapplied {
                 refused_bytes += parked.bytes();
                 refused.push(parked);
             }
@@ -224,7 +225,7 @@ impl Bulk {
             .rows
             .write(&mut transaction, &schema, Writing::Copy)
             .await?;
-        park(&mut transaction, name, self.version, &stretch.refused).await?;
+        park(&mut transaction, projection, self.version, &stretch.refused).await?;
         transaction.commit().await?;
         drop(turn);
         Ok(())

@@ -8,7 +8,7 @@ use eventsourcing::aggregate::Recorded;
 use eventsourcing::contract::account::Moved;
 use eventsourcing::projection::{Change, FoldError, View};
 use eventsourcing::record::Record;
-use eventsourcing_postgres::projection::Projection;
+use eventsourcing_postgres::projection::{OnError, Projection};
 use eventsourcing_postgres::rebuild::{Limits, RebuildError, Skip, Verified};
 
 use crate::shop::{AccountRow, Balances, Shop, row};
@@ -229,4 +229,64 @@ async fn a_record_that_is_gone_is_named_and_can_be_skipped() {
     let skipped = rebuilder.skip(&skip("a", 3)).await.expect("skips");
     assert_eq!((skipped.applied, skipped.left), (0, None));
     assert_eq!(shop.parked().await, []);
+}
+
+/// It says at what, live and in a rebuild, and nothing behind the event is applied; mended, it goes on from there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_projection_that_halts_applies_nothing_behind_the_event() {
+    let halting = Projection::view::<Broken>().on_error(OnError::Halt);
+    let says = |error: &str| {
+        let place = "balances halts before test.accounts.events/0@3 (type test.account.moved.v1, id ";
+        assert!(
+            error.contains(place) && error.contains("seven is too much"),
+            "{error}"
+        );
+    };
+    for batch in [1, 100] {
+        let shop = Shop::open().await;
+        shop.history(&["a", "b"], 1).await;
+        shop.append(vec![shop.event("a", 2, 7), shop.event("b", 2, 1)])
+            .await;
+        let (running, _stop) = shop.live_of(halting.clone(), batch);
+        says(&running.await.expect("no panic").expect_err("halts").to_string());
+        assert_eq!(shop.parked().await, []);
+        assert!(shop.rows().await.iter().all(|(_, balance, _)| *balance == 1));
+        if batch == 1 {
+            assert_eq!(shop.rows().await, [row("a", 1), row("b", 1)]);
+        }
+
+        let (running, stop) = shop.live(batch);
+        shop.caught_up().await;
+        stop.cancel();
+        running.await.expect("no panic").expect("a clean end");
+        let before = shop.rows().await;
+        assert_eq!(before, [("a".to_owned(), 8, 2), row("b", 2)]);
+        for memory_bytes in [1, Limits::default().memory_bytes] {
+            let limits = Limits {
+                memory_bytes,
+                ..Limits::default()
+            };
+            let rebuilder = shop.rebuilder(&halting);
+            says(
+                &rebuilder
+                    .rebuild(&limits, |_| ())
+                    .await
+                    .expect_err("halts")
+                    .to_string(),
+            );
+            says(
+                &rebuilder
+                    .verify(&limits, |_| ())
+                    .await
+                    .expect_err("halts")
+                    .to_string(),
+            );
+            assert_eq!(shop.rows().await, before);
+        }
+        let versions: i64 = sqlx::query_scalar("SELECT count(*) FROM daybook.projections")
+            .fetch_one(&shop.pool)
+            .await
+            .expect("readable");
+        assert_eq!(versions, 1, "what cannot be ended is dropped");
+    }
 }

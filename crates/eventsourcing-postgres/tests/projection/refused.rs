@@ -3,7 +3,7 @@
 use eventsourcing::aggregate::Recorded;
 use eventsourcing::contract::account::Moved;
 use eventsourcing::projection::{Change, Counter, FoldError, Row, Table, Tally, View};
-use eventsourcing_postgres::projection::Projection;
+use eventsourcing_postgres::projection::{OnError, Projection};
 use serde::{Deserialize, Serialize};
 
 use crate::shop::{AccountRow, Balances, Shop, row};
@@ -144,5 +144,29 @@ async fn what_the_database_refuses_is_parked_in_its_place() {
         let rebuilt = shop.rebuild_of(&Projection::view::<Small>()).await;
         assert_eq!(rebuilt.expect("parks the same").rows, 2);
         assert_eq!(shop.parked().await.len(), 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_database_refuses_halts_where_nothing_is_to_be_parked() {
+    for batch in [1, 100] {
+        let shop = Shop::open().await;
+        let events = [("a", 1, 1), ("b", 1, 1), ("a", 2, 99), ("b", 2, 1)];
+        let events = events.map(|(account, sequence, by)| shop.event(account, sequence, by));
+        shop.append(events.to_vec()).await;
+        let halting = Projection::view::<Small>().on_error(OnError::Halt);
+        let (running, _stop) = shop.live_of(halting, batch);
+        let error = running.await.expect("no panic").expect_err("halts").to_string();
+        assert!(
+            error.contains("balances halts before test.accounts.events/0@3 ")
+                && error.contains("check constraint"),
+            "batches of {batch}: {error}"
+        );
+        assert_eq!(shop.parked().await, []);
+        let before = shop.rows().await;
+        assert!(
+            [vec![], vec![row("a", 1), row("b", 1)]].contains(&before),
+            "batches of {batch}: {before:?}"
+        );
     }
 }

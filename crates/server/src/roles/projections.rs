@@ -41,6 +41,7 @@ pub fn start(process: &mut Process) -> anyhow::Result<Projecting> {
         let share = shares.get(&topic).cloned();
         let share = share.with_context(|| format!("{name} folds a topic that is none of the shop's"))?;
         let limits = projection::Config::default();
+        let projection = set.on_error.with(projection);
         let settings = Settings {
             log: Arc::clone(&parts.log),
             topic,

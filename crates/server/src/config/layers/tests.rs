@@ -62,6 +62,11 @@ fn a_wrong_value_is_refused_with_its_key() {
         ("DAYBOOK_TOPICS_PARTITIONS", "many", "topics.partitions"),
         ("DAYBOOK_TOPICS_PARTITIONS", "-1", "topics.partitions"),
         ("DAYBOOK_LOG", "paper", "log"),
+        (
+            "DAYBOOK_PROJECTIONS_ON_ERROR",
+            "park,ordres=halt",
+            "projections.on_error",
+        ),
     ] {
         let error = load(None, &environment(&[(variable, value)]), &Overrides::new())
             .expect_err("refused")
