@@ -100,7 +100,10 @@ async fn an_old_rejection_is_shown_with_its_shortage(log: Log) {
         "{said}"
     );
     let (listed, parked) = shop.run(&["parked", "list"]).await;
-    assert!(listed && parked.contains("0 events parked"), "{parked}");
+    assert!(
+        listed && parked.contains("keys with parked events: 0"),
+        "{parked}"
+    );
 }
 
 /// The types of an order's events.
@@ -146,7 +149,7 @@ async fn a_record_of_a_newer_build_is_told_by_whoever_meets_it(log: Log) {
                 .lines()
                 .any(|line| line.starts_with(view) && line.ends_with(TOLD))
         };
-        (told("orders v") && told("sales v") && told("order_states v")).then_some(())
+        (told("orders ") && told("sales ") && told("order_states ")).then_some(())
     })
     .await;
     let mut connection = sqlx::PgConnection::connect(&shop.database_url)

@@ -1,5 +1,7 @@
 //! P7: a rebuilt read model equals the live one, and a rebuild can be killed at any point.
 
+mod under_load;
+
 use std::process::Stdio;
 use std::time::Duration;
 
