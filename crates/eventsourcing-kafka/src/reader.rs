@@ -36,6 +36,8 @@ type Batch = Result<Vec<Stored>, LogError>;
 pub(crate) struct KafkaReader {
     batches: mpsc::Receiver<Batch>,
     pending: VecDeque<Stored>,
+    /// Came behind what is pending.
+    end: Option<LogError>,
 }
 
 impl KafkaReader {
@@ -85,6 +87,7 @@ impl KafkaReader {
         Ok(Self {
             batches,
             pending: VecDeque::new(),
+            end: None,
         })
     }
 }
@@ -93,10 +96,24 @@ impl KafkaReader {
 impl Reader for KafkaReader {
     async fn next(&mut self, max: usize) -> Result<Vec<Stored>, LogError> {
         while self.pending.is_empty() {
+            if let Some(error) = self.end.take() {
+                return Err(error);
+            }
             // Nothing is taken from the channel before it is in `pending`, so a dropped call loses nothing.
             match self.batches.recv().await {
                 Some(batch) => self.pending.extend(batch?),
                 None => return Err(LogError::Unavailable("the reader's thread ended".to_owned())),
+            }
+        }
+        while self.pending.len() < max
+            && let Ok(batch) = self.batches.try_recv()
+        {
+            match batch {
+                Ok(records) => self.pending.extend(records),
+                Err(error) => {
+                    self.end = Some(error);
+                    break;
+                }
             }
         }
         let count = max.min(self.pending.len());

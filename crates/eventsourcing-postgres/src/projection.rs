@@ -2,7 +2,9 @@
 //! one transaction, the checkpoint by compare-and-set, so an event is applied exactly once whoever
 //! else believes to be the projector.
 
+mod ahead;
 mod apply;
+mod beside;
 mod checkpoint;
 mod columns;
 mod copy_in;
@@ -21,7 +23,7 @@ use eventsourcing::projection::{Table, Tally, View};
 use eventsourcing::readers::Event;
 use thiserror::Error;
 
-pub(crate) use apply::{begin, one_by_one, park, transact};
+pub(crate) use apply::{Batch, begin, one_by_one, park};
 pub(crate) use checkpoint::{advance, from_row, load as load_checkpoints, read as read_checkpoints};
 pub(crate) use filter::Admitted;
 pub use filter::Filter;

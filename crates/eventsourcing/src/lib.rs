@@ -35,6 +35,8 @@ pub mod copy;
 #[cfg(feature = "runtime")]
 pub mod dispatch;
 #[cfg(feature = "runtime")]
+pub mod fan_out;
+#[cfg(feature = "runtime")]
 pub mod log;
 #[cfg(feature = "runtime")]
 pub mod owner;

@@ -16,3 +16,20 @@ async fn harness() -> Harness {
 }
 
 eventsourcing::contract_suite!(harness);
+
+/// The same log, whose readers share what they read.
+mod fan_out {
+    use eventsourcing::fan_out::FanOut;
+
+    use super::*;
+
+    async fn harness() -> Harness {
+        let alone = super::harness().await;
+        Harness {
+            log: Arc::new(FanOut::new(alone.log)),
+            ..alone
+        }
+    }
+
+    eventsourcing::contract_suite!(harness);
+}

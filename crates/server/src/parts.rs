@@ -13,16 +13,19 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use embedded::postgres::Postgres;
 use eventsourcing::clock::{Environment, System};
+use eventsourcing::fan_out::FanOut;
 use eventsourcing::log::Log;
 use eventsourcing::topic::{FIRST_GENERATION, Topic};
-use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
+use sqlx::{Connection as _, PgPool};
 
 use crate::config::{Config, LogKind};
 pub use log::{Topics, services};
 
 /// How often a local server is looked at.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// A connection that was idle for longer is tried before it is used.
+const RESTED: Duration = Duration::from_millis(500);
 /// One may be chance (a full backlog); more in a row are not.
 const WATCH_REFUSALS_MAX: u32 = 3;
 
@@ -39,6 +42,8 @@ pub struct Parts {
     pub pool: PgPool,
     /// The log.
     pub log: Arc<dyn Log>,
+    /// The same log, for those who follow it: what several of them want at its head is read once.
+    pub followed: Arc<dyn Log>,
     /// The same log, as the one who can create and check its topics.
     pub topics: Topics,
 }
@@ -152,6 +157,16 @@ impl Parts {
         let pool = PgPoolOptions::new()
             .max_connections(config.postgres.connections_max)
             .acquire_timeout(Duration::from_millis(config.postgres.connect_timeout_ms))
+            // Whoever is at work would pay a round trip each time; a connection that has rested may have died.
+            .test_before_acquire(false)
+            .before_acquire(|connection, rested| {
+                Box::pin(async move {
+                    if rested.idle_for > RESTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_lazy(&database_url)
             .context("the URL of the database")?;
         database::migrate(&pool).await?;
@@ -160,6 +175,7 @@ impl Parts {
             environment: Arc::new(System),
             database_url,
             pool,
+            followed: Arc::new(FanOut::new(topics.log())),
             log: topics.log(),
             topics,
             config: Arc::new(config),

@@ -7,8 +7,7 @@ use eventsourcing::assignment::{Assignment, AssignmentChange};
 use eventsourcing::checkpoint::{Checkpoint, CheckpointError, ProcessCheckpoints};
 use eventsourcing::ids::{AggregateId, Offset};
 use eventsourcing::log::{Appended, Bounds, Log, LogError, Reader};
-use eventsourcing::projection::read_model::{ReadModel, ReadModelError, Started};
-use eventsourcing::readers::Scanned;
+use eventsourcing::projection::read_model::{Prepared, ReadModel, ReadModelError, Started};
 use eventsourcing::record::{Record, Stored};
 use eventsourcing::simulated::SimulatedStates;
 use eventsourcing::simulated::{SimulatedCheckpoints, SimulatedLog, SimulatedReadModel};
@@ -123,9 +122,9 @@ impl ReadModel for GatedReadModel {
         started
     }
 
-    async fn apply(&self, topic: &Topic, version: i32, scanned: &Scanned) -> Result<(), ReadModelError> {
+    async fn apply(&self, topic: &Topic, version: i32, batch: Prepared) -> Result<(), ReadModelError> {
         self.life.gate().await;
-        let applied = self.rows.apply(topic, version, scanned).await;
+        let applied = self.rows.apply(topic, version, batch).await;
         self.life.gate().await;
         applied
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eventsourcing::assignment::{Assignment, AssignmentChange};
+use eventsourcing::fan_out::FanOut;
 use eventsourcing::log::Log;
 use eventsourcing::owner::{self, Service, Settings};
 use eventsourcing::readers::{Presumption, Share};
@@ -51,6 +52,8 @@ struct Building<'a> {
     number: usize,
     life: Arc<Life>,
     log: Arc<dyn Log>,
+    /// For its projectors and its process.
+    followed: Arc<dyn Log>,
     shutdown: CancellationToken,
     tell: Vec<(Group, mpsc::UnboundedSender<AssignmentChange>)>,
     tasks: Vec<AbortHandle>,
@@ -68,6 +71,7 @@ impl Node {
             world,
             number,
             life,
+            followed: Arc::new(FanOut::new(log.clone())),
             log,
             shutdown: CancellationToken::new(),
             tell: Vec::new(),
@@ -151,7 +155,7 @@ impl Building<'_> {
     fn projectors(&mut self) {
         for rows in [&self.world.balances, &self.world.flow] {
             let settings = projection::runner::Settings {
-                log: Arc::clone(&self.log),
+                log: Arc::clone(&self.followed),
                 topic: self.world.topic.clone(),
                 read_model: Arc::new(GatedReadModel {
                     rows: rows.clone(),
@@ -171,7 +175,7 @@ impl Building<'_> {
 
     fn process(&mut self) {
         let settings = process::runner::Settings {
-            log: Arc::clone(&self.log),
+            log: Arc::clone(&self.followed),
             topic: self.world.topic.clone(),
             checkpoints: Arc::new(GatedCheckpoints {
                 checkpoints: self.world.checkpoints.clone(),

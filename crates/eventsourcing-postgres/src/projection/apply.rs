@@ -6,12 +6,18 @@ use eventsourcing::readers::{Event, Key, Move, Scanned};
 use eventsourcing::topic::Topic;
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 
+use super::ahead::{Ahead, Folded};
+use super::beside::Beside;
 use super::fold::Parked;
-use super::{Projection, ProjectionError, active_version, checkpoint, schema, skipped};
+use super::{Projection, ProjectionError, Writing, active, checkpoint, schema};
 
 /// A projector that is frozen in the midst of its transaction holds the checkpoint's row: the server ends
 /// its session after this, so that whoever has the partition by then can go on.
 const BEGIN: &str = "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'";
+/// A live batch waits for no disk, too: should the server crash, the rows of the last moments are lost together with
+/// their checkpoints, and are folded again from the log.
+const BEGIN_LIVE: &str =
+    "BEGIN; SET LOCAL idle_in_transaction_session_timeout = '5s'; SET LOCAL synchronous_commit = off";
 
 /// A transaction of a projector; not inside another one.
 pub(crate) async fn begin(connection: &mut PgConnection) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
@@ -27,88 +33,135 @@ enum Pace {
     Event,
 }
 
-/// Applies a scanned batch to a version in a transaction of its own (a savepoint, inside another one);
-/// with `live`, only while the version is the active one. What the database refuses of an event's data
-/// is parked like what the fold refuses.
-pub(crate) async fn transact(
-    connection: &mut PgConnection,
-    projection: &Projection,
-    version: i32,
-    topic: &Topic,
-    scanned: &Scanned,
-    live: bool,
-) -> Result<(), ProjectionError> {
-    let applied = attempt(
-        &mut *connection,
-        projection,
-        version,
-        topic,
-        scanned,
-        live,
-        Pace::Batch,
-    )
-    .await;
-    let Err(error) = applied else { return Ok(()) };
-    if !error.is_data() {
-        return Err(error);
-    }
-    tracing::warn!(projection = projection.name.as_str(), %error, "a batch is refused: its events one by one");
-    match attempt(connection, projection, version, topic, scanned, live, Pace::Event).await {
-        Err(ProjectionError::Database(source)) if ProjectionError::is_data_of(&source) => {
-            let first = scanned.moves.first();
-            let place = first
-                .map(|Move { partition, from, .. }| format!("{}@{}", topic.partition(*partition), from.next));
-            Err(ProjectionError::Halted {
-                projection: projection.name.clone(),
-                place: place.unwrap_or_default(),
-                source,
-            })
-        }
-        outcome => outcome,
-    }
+/// A batch on its way into a version.
+pub(crate) struct Batch<'a> {
+    pub(crate) projection: &'a Projection,
+    pub(crate) version: i32,
+    pub(crate) topic: &'a Topic,
+    pub(crate) scanned: &'a Scanned,
 }
 
-async fn attempt(
-    connection: &mut PgConnection,
-    projection: &Projection,
-    version: i32,
-    topic: &Topic,
-    scanned: &Scanned,
-    live: bool,
-    pace: Pace,
-) -> Result<(), ProjectionError> {
-    let mut transaction = if live {
-        begin(connection).await?
-    } else {
-        connection.begin().await?
-    };
-    let name = projection.name.as_str();
-    if live && active_version(&mut transaction, name).await? != Some(version) {
-        return Err(ProjectionError::Switched(projection.name.clone()));
-    }
-    if !checkpoint::advance(&mut transaction, name, version, topic, &scanned.moves).await? {
-        return Err(ProjectionError::Overtaken(projection.name.clone()));
-    }
-    let skipped = skipped::among(&mut transaction, projection.name.base(), topic, &scanned.events).await?;
-    let events = &*skipped.leave_out(&scanned.events);
-    let keys = events.iter().map(Event::key).collect();
-    let already = parked_keys(&mut transaction, name, version, keys).await?;
-    let schema = schema(name, version);
-    let parked = match pace {
-        Pace::Batch => {
-            projection
-                .fold
-                .apply(&mut transaction, &schema, events, already)
-                .await?
+impl Batch<'_> {
+    /// Applies it in a transaction of its own (a savepoint, inside another one). What the database refuses of an event's
+    /// data is parked like what the fold refuses.
+    pub(crate) async fn apply(&self, connection: &mut PgConnection) -> Result<(), ProjectionError> {
+        match self.attempt(&mut *connection, Pace::Batch).await {
+            Err(error) if error.is_data() => self.event_by_event(connection, error, None).await,
+            outcome => outcome,
         }
-        Pace::Event => one_by_one(&mut transaction, projection, &schema, events, already).await?,
-    };
-    park(&mut transaction, projection, version, &parked).await?;
-    sqlx::query("SELECT pg_notify('daybook_checkpoints', $1)")
-        .bind(name)
-        .execute(&mut *transaction)
-        .await?;
-    Ok(transaction.commit().await?)
+    }
+
+    /// The same only while the version is the active one, by what was folded ahead as far as that holds.
+    pub(super) async fn apply_live(
+        &self,
+        connection: &mut PgConnection,
+        ahead: &Ahead,
+        folded: Option<Folded>,
+    ) -> Result<(), ProjectionError> {
+        match self
+            .attempt_live(&mut *connection, ahead, folded, Pace::Batch)
+            .await
+        {
+            Err(error) if error.is_data() => self.event_by_event(connection, error, Some(ahead)).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn event_by_event(
+        &self,
+        connection: &mut PgConnection,
+        error: ProjectionError,
+        live: Option<&Ahead>,
+    ) -> Result<(), ProjectionError> {
+        let projection = &self.projection.name;
+        tracing::warn!(projection = projection.as_str(), %error, "a batch is refused: its events one by one");
+        let outcome = match live {
+            Some(ahead) => self.attempt_live(connection, ahead, None, Pace::Event).await,
+            None => self.attempt(connection, Pace::Event).await,
+        };
+        match outcome {
+            Err(ProjectionError::Database(source)) if ProjectionError::is_data_of(&source) => {
+                let first = self.scanned.moves.first();
+                let place = |Move { partition, from, .. }: &Move| {
+                    format!("{}@{}", self.topic.partition(*partition), from.next)
+                };
+                Err(ProjectionError::Halted {
+                    projection: projection.clone(),
+                    place: first.map(place).unwrap_or_default(),
+                    source,
+                })
+            }
+            outcome => outcome,
+        }
+    }
+
+    async fn attempt(&self, connection: &mut PgConnection, pace: Pace) -> Result<(), ProjectionError> {
+        let mut transaction = connection.begin().await?;
+        if !checkpoint::advance(&mut transaction, self.version_of(), &self.scanned.moves).await? {
+            return Err(ProjectionError::Overtaken(self.projection.name.clone()));
+        }
+        let beside = Beside::look(&mut transaction, self, None).await?;
+        self.fold(&mut transaction, &beside, pace).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn attempt_live(
+        &self,
+        connection: &mut PgConnection,
+        ahead: &Ahead,
+        folded: Option<Folded>,
+        pace: Pace,
+    ) -> Result<(), ProjectionError> {
+        let name = &self.projection.name;
+        let mut transaction = connection.begin_with(BEGIN_LIVE).await?;
+        if !checkpoint::advance_active(&mut transaction, self.version_of(), &self.scanned.moves).await? {
+            let active = active(&mut transaction, name.as_str()).await?;
+            return Err(if active == Some(self.version) {
+                ProjectionError::Overtaken(name.clone())
+            } else {
+                ProjectionError::Switched(name.clone())
+            });
+        }
+        let told = checkpoint::told(name.as_str(), self.topic, &self.scanned.moves);
+        let beside = Beside::look(&mut transaction, self, Some(told)).await?;
+        let rows = ahead.holding(folded, beside.is_any());
+        let plainly = rows.is_none();
+        match rows {
+            Some(rows) => {
+                let schema = schema(name.as_str(), self.version);
+                rows.write(&mut transaction, &schema, Writing::Copy).await?;
+            }
+            None => self.fold(&mut transaction, &beside, pace).await?,
+        }
+        transaction.commit().await?;
+        ahead.written(plainly, beside.is_any());
+        Ok(())
+    }
+
+    /// Folds it plainly, from the table.
+    async fn fold(
+        &self,
+        transaction: &mut PgConnection,
+        beside: &Beside<'_>,
+        pace: Pace,
+    ) -> Result<(), ProjectionError> {
+        let skipped = beside.skipped(&mut *transaction).await?;
+        let events = &*skipped.leave_out(&self.scanned.events);
+        let already = beside.parked_keys(&mut *transaction, events).await?;
+        let schema = schema(self.projection.name.as_str(), self.version);
+        let parked = match pace {
+            Pace::Batch => {
+                let fold = &self.projection.fold;
+                fold.apply(&mut *transaction, &schema, events, already).await?
+            }
+            Pace::Event => one_by_one(&mut *transaction, self.projection, &schema, events, already).await?,
+        };
+        park(transaction, self.projection, self.version, &parked).await
+    }
+
+    fn version_of(&self) -> (&str, i32, &Topic) {
+        (self.projection.name.as_str(), self.version, self.topic)
+    }
 }
 
 /// Each in a savepoint: what the database refuses of an event is returned like what the fold refuses.
@@ -146,34 +199,6 @@ pub(crate) async fn one_by_one(
         }
     }
     Ok(parked)
-}
-
-/// Which of these keys have an event parked: whatever follows must wait behind it.
-async fn parked_keys(
-    connection: &mut PgConnection,
-    projection: &str,
-    version: i32,
-    keys: Vec<Key>,
-) -> Result<HashSet<Key>, sqlx::Error> {
-    let (partitions, keys): (Vec<i32>, Vec<String>) = keys
-        .into_iter()
-        .map(|(partition, key)| (partition.cast_signed(), key))
-        .unzip();
-    let parked: Vec<(i32, String)> = sqlx::query_as(
-        "SELECT DISTINCT partition, key FROM daybook.parked_events
-         WHERE projection = $1 AND version = $2
-           AND (partition, key) IN (SELECT * FROM UNNEST($3::integer[], $4::text[]))",
-    )
-    .bind(projection)
-    .bind(version)
-    .bind(partitions)
-    .bind(keys)
-    .fetch_all(connection)
-    .await?;
-    Ok(parked
-        .into_iter()
-        .map(|(partition, key)| (partition.cast_unsigned(), key))
-        .collect())
 }
 
 /// Sets aside what could not be applied, where the policy is not to halt.

@@ -71,34 +71,83 @@ pub(crate) async fn read(
     Ok(rows.into_iter().map(entry).collect())
 }
 
-/// Moves the partitions that changed, each by compare-and-set; false when somebody was faster.
+/// Moves the partitions that changed of a projection's version, each by compare-and-set; false when somebody was faster.
 pub(crate) async fn advance(
     connection: &mut PgConnection,
-    projection: &str,
-    version: i32,
-    topic: &Topic,
+    of: (&str, i32, &Topic),
+    moves: &[Move],
+) -> Result<bool, sqlx::Error> {
+    step(
+        connection,
+        r#"UPDATE daybook.checkpoints c SET "offset" = m.after, epoch = m.epoch, owner = m.owner
+           FROM UNNEST($4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::uuid[])
+               AS m (partition, before, after, epoch, owner)
+           WHERE c.projection = $1 AND c.version = $2 AND c.topic = $3
+             AND c.partition = m.partition AND c."offset" = m.before"#,
+        of,
+        moves,
+    )
+    .await
+}
+
+/// The same, only while the version is the active one; its row is locked first, against a switch, until the transaction
+/// ends.
+pub(super) async fn advance_active(
+    connection: &mut PgConnection,
+    of: (&str, i32, &Topic),
+    moves: &[Move],
+) -> Result<bool, sqlx::Error> {
+    step(
+        connection,
+        r#"WITH active AS MATERIALIZED (
+               SELECT version FROM daybook.projections
+               WHERE name = $1 AND version = $2 AND status = 'active' FOR SHARE)
+           UPDATE daybook.checkpoints c SET "offset" = m.after, epoch = m.epoch, owner = m.owner
+           FROM UNNEST($4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::uuid[])
+               AS m (partition, before, after, epoch, owner)
+           WHERE c.projection = $1 AND c.version = (SELECT version FROM active) AND c.topic = $3
+             AND c.partition = m.partition AND c."offset" = m.before"#,
+        of,
+        moves,
+    )
+    .await
+}
+
+async fn step(
+    connection: &mut PgConnection,
+    sql: &'static str,
+    (projection, version, topic): (&str, i32, &Topic),
     moves: &[Move],
 ) -> Result<bool, sqlx::Error> {
     let column = |of: fn(&Move) -> i64| moves.iter().map(of).collect::<Vec<_>>();
     let partitions: Vec<i32> = moves.iter().map(|step| step.partition.cast_signed()).collect();
     let owner = |step: &Move| step.to.rule.current().map(|term| term.owner.0);
     let owners: Vec<Option<Uuid>> = moves.iter().map(owner).collect();
-    let updated = sqlx::query(
-        r#"UPDATE daybook.checkpoints c SET "offset" = m.after, epoch = m.epoch, owner = m.owner
-           FROM UNNEST($4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::uuid[])
-               AS m (partition, before, after, epoch, owner)
-           WHERE c.projection = $1 AND c.version = $2 AND c.topic = $3
-             AND c.partition = m.partition AND c."offset" = m.before"#,
-    )
-    .bind(projection)
-    .bind(version)
-    .bind(topic.as_str())
-    .bind(partitions)
-    .bind(column(|step| last(&step.from)))
-    .bind(column(|step| last(&step.to)))
-    .bind(column(|step| step.to.rule.epoch().0.cast_signed()))
-    .bind(owners)
-    .execute(connection)
-    .await?;
+    let updated = sqlx::query(sql)
+        .bind(projection)
+        .bind(version)
+        .bind(topic.as_str())
+        .bind(partitions)
+        .bind(column(|step| last(&step.from)))
+        .bind(column(|step| last(&step.to)))
+        .bind(column(|step| step.to.rule.epoch().0.cast_signed()))
+        .bind(owners)
+        .execute(connection)
+        .await?;
     Ok(updated.rows_affected() == moves.len() as u64)
+}
+
+/// More than PostgreSQL takes in one notification.
+const TOLD_BYTES_MAX: usize = 7_999;
+
+/// What readers are told of these moves: the projection and, in one notification's length, its new positions, as in
+/// `orders daybook.orders.events/3@1042 daybook.orders.events/0@17`.
+pub(super) fn told(projection: &str, topic: &Topic, moves: &[Move]) -> String {
+    let position = |step: &Move| format!(" {}@{}", topic.partition(step.partition), last(&step.to));
+    let positions: String = moves.iter().map(position).collect();
+    if projection.len() + positions.len() > TOLD_BYTES_MAX {
+        projection.to_owned()
+    } else {
+        format!("{projection}{positions}")
+    }
 }

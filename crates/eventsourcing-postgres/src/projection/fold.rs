@@ -89,6 +89,12 @@ pub(crate) trait Rows: Send {
     /// What they take, roughly.
     fn bytes(&self) -> usize;
 
+    /// What has changed, to be written; it is kept as what the table will have.
+    fn take(&mut self) -> Box<dyn Rows>;
+
+    /// Keeps nothing of the first `taken` takes, which are written by now.
+    fn forget(&mut self, taken: u64);
+
     /// Writes what has changed.
     async fn write(
         self: Box<Self>,

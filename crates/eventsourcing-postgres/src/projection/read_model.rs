@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use eventsourcing::projection::read_model::{ReadModel, ReadModelError, Started};
+use eventsourcing::projection::read_model::{Prepared, ReadModel, ReadModelError, Started};
 use eventsourcing::readers::Scanned;
 use eventsourcing::topic::Topic;
 use sqlx::{PgConnection, PgPool};
 
-use super::{Projection, ProjectionError, begin, checkpoint, ensure_active, refuse_replaced, transact};
+use super::ahead::{Ahead, Folded};
+use super::{Batch, Projection, ProjectionError, begin, checkpoint, ensure_active, refuse_replaced};
 use crate::deadline::within;
 
 /// Limits of a read model.
@@ -31,16 +32,18 @@ pub struct PostgresReadModel {
     pool: PgPool,
     projection: Projection,
     config: Config,
+    ahead: Ahead,
 }
 
 impl PostgresReadModel {
     /// The rows of `projection` in the database of `pool`.
     #[must_use]
-    pub const fn new(pool: PgPool, projection: Projection, config: Config) -> Self {
+    pub fn new(pool: PgPool, projection: Projection, config: Config) -> Self {
         Self {
             pool,
             projection,
             config,
+            ahead: Ahead::default(),
         }
     }
 
@@ -77,12 +80,37 @@ impl ReadModel for PostgresReadModel {
             transaction.commit().await?;
             Ok(Started { version, checkpoints })
         };
+        self.ahead.begin().await;
         Ok(self.on_database(start).await?)
     }
 
-    async fn apply(&self, topic: &Topic, version: i32, scanned: &Scanned) -> Result<(), ReadModelError> {
+    async fn prepare(&self, _: &Topic, version: i32, scanned: Scanned) -> Result<Prepared, ReadModelError> {
+        // Before a connection is taken: who waits here is waited for by nobody who needs one.
+        self.ahead.ready(&self.projection).await;
+        let fold = async |connection: &mut PgConnection| {
+            self.ahead
+                .fold(connection, &self.projection, version, &scanned.events)
+                .await
+        };
+        let folded = self.on_database(fold).await?;
+        Ok(Prepared {
+            scanned,
+            ahead: folded.map(|folded| Box::new(folded) as _),
+        })
+    }
+
+    async fn apply(&self, topic: &Topic, version: i32, batch: Prepared) -> Result<(), ReadModelError> {
+        let Prepared { scanned, ahead } = batch;
+        let batch = Batch {
+            projection: &self.projection,
+            version,
+            topic,
+            scanned: &scanned,
+        };
+        let mut folded = ahead.and_then(|ahead| ahead.downcast::<Folded>().ok());
         let apply = async |connection: &mut PgConnection| {
-            transact(connection, &self.projection, version, topic, scanned, true).await
+            let folded = folded.take().map(|folded| *folded);
+            batch.apply_live(connection, &self.ahead, folded).await
         };
         Ok(self.on_database(apply).await?)
     }

@@ -8,6 +8,7 @@ use eventsourcing::topic::Topic;
 use sqlx::PgConnection;
 
 /// Their partitions and offsets.
+#[derive(Default)]
 pub(crate) struct Skipped(HashSet<(i32, i64)>);
 
 fn place(event: &Event) -> (i32, i64) {
@@ -41,7 +42,7 @@ pub(crate) async fn among(
 ) -> Result<Skipped, sqlx::Error> {
     let offsets = || events.iter().map(|event| place(event).1);
     let (Some(first), Some(last)) = (offsets().min(), offsets().max()) else {
-        return Ok(Skipped(HashSet::new()));
+        return Ok(Skipped::default());
     };
     within(connection, projection, topic, (first, last)).await
 }

@@ -217,7 +217,7 @@ impl Bulk {
         let (name, moves) = (projection.name.as_str(), stretch.moves());
         let turn = self.turn().await;
         let mut transaction = connection.begin().await?;
-        if !advance(&mut transaction, name, self.version, topic, &moves).await? {
+        if !advance(&mut transaction, (name, self.version, topic), &moves).await? {
             return Err(ProjectionError::Overtaken(projection.name.clone()));
         }
         let schema = schema(name, self.version);

@@ -1,5 +1,6 @@
 //! The port to where a projection's rows and checkpoints are kept.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
@@ -16,6 +17,20 @@ pub struct Started {
     pub version: i32,
     /// How far it has come, in every partition of the topic.
     pub checkpoints: BTreeMap<u32, Checkpoint>,
+}
+
+/// A batch that is to be applied.
+pub struct Prepared {
+    /// What was scanned.
+    pub scanned: Scanned,
+    /// What the read model has done of it already, and knows how to use.
+    pub ahead: Option<Box<dyn Any + Send>>,
+}
+
+impl From<Scanned> for Prepared {
+    fn from(scanned: Scanned) -> Self {
+        Self { scanned, ahead: None }
+    }
 }
 
 /// Why nothing was applied.
@@ -44,8 +59,18 @@ pub trait ReadModel: Send + Sync + 'static {
     /// The live version and its checkpoints in all `partitions` of the topic; makes what is missing.
     async fn start(&self, topic: &Topic, partitions: u32) -> Result<Started, ReadModelError>;
 
-    /// Folds what was scanned into the rows of `version` and moves its checkpoints, each by compare-and-set,
-    /// all in one transaction: everything or, with an error other than [`ReadModelError::Away`], nothing.
-    /// May be dropped at any await; it is everything or nothing then, too.
-    async fn apply(&self, topic: &Topic, version: i32, scanned: &Scanned) -> Result<(), ReadModelError>;
+    /// Does of a batch what can be done before the batches that were prepared before it are applied.
+    async fn prepare(
+        &self,
+        _topic: &Topic,
+        _version: i32,
+        scanned: Scanned,
+    ) -> Result<Prepared, ReadModelError> {
+        Ok(scanned.into())
+    }
+
+    /// Folds a batch into the rows of `version` and moves its checkpoints, each by compare-and-set, all in one
+    /// transaction: everything or, with an error other than [`ReadModelError::Away`], nothing. Batches come in the order
+    /// in which they were prepared. May be dropped at any await; it is everything or nothing then, too.
+    async fn apply(&self, topic: &Topic, version: i32, batch: Prepared) -> Result<(), ReadModelError>;
 }

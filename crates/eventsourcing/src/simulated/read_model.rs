@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::store::{Store, StoreFaults};
 use crate::checkpoint::Checkpoint;
 use crate::ids::Offset;
-use crate::projection::read_model::{ReadModel, ReadModelError, Started};
+use crate::projection::read_model::{Prepared, ReadModel, ReadModelError, Started};
 use crate::projection::{Change, Counter, Row, Tally, View};
 use crate::readers::{Event, Key, Move, Scanned};
 use crate::topic::{Topic, TopicPartition};
@@ -132,8 +132,8 @@ impl ReadModel for SimulatedReadModel {
         started.await.map_err(away)
     }
 
-    async fn apply(&self, topic: &Topic, version: i32, scanned: &Scanned) -> Result<(), ReadModelError> {
-        let (topic, scanned, fold) = (topic.clone(), scanned.clone(), Arc::clone(&self.fold));
+    async fn apply(&self, topic: &Topic, version: i32, batch: Prepared) -> Result<(), ReadModelError> {
+        let (topic, scanned, fold) = (topic.clone(), batch.scanned, Arc::clone(&self.fold));
         let applied = self
             .store
             .ask(move |state| transact(state, &*fold, &topic, version, &scanned));

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use eventsourcing::fan_out::FanOut;
 use eventsourcing::ids::Offset;
-use eventsourcing::projection::read_model::{ReadModel, ReadModelError, Started};
+use eventsourcing::projection::read_model::{Prepared, ReadModel, ReadModelError, Started};
 use eventsourcing::projection::runner::{self, Config, RunError, Settings};
-use eventsourcing::readers::Scanned;
 use eventsourcing::simulated::{CheckpointBug, Faults, SimulatedLog, SimulatedReadModel, StoreFaults};
 use eventsourcing::topic::{Topic, TopicPartition};
 use rand::rngs::StdRng;
@@ -76,11 +76,11 @@ impl ReadModel for Seen {
         started
     }
 
-    async fn apply(&self, topic: &Topic, version: i32, scanned: &Scanned) -> Result<(), ReadModelError> {
+    async fn apply(&self, topic: &Topic, version: i32, batch: Prepared) -> Result<(), ReadModelError> {
         if self.gate.pass().await {
             self.woken.fetch_add(1, Ordering::Relaxed);
         }
-        let applied = self.model.apply(topic, version, scanned).await;
+        let applied = self.model.apply(topic, version, batch).await;
         self.gate.pass().await;
         applied
     }
@@ -100,9 +100,11 @@ struct World {
 impl World {
     fn start(&mut self, number: usize) {
         let (node, share) = Node::start(&topic());
+        // What a node's projectors want at the head of the log is read once.
+        let log = FanOut::new(Arc::new(self.log.clone()));
         let running = self.models.iter().map(|model| {
             let settings = Settings {
-                log: Arc::new(self.log.clone()),
+                log: Arc::new(log.clone()),
                 topic: topic(),
                 read_model: Arc::new(Seen {
                     model: model.clone(),

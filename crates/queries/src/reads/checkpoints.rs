@@ -35,6 +35,13 @@ pub(super) fn position(topic: &str, partition: i32, offset: i64) -> Option<Posit
     })
 }
 
+/// `daybook.orders.events/3@1042`, as statements and notifications write a checkpoint.
+pub(super) fn of_text(text: &str) -> Option<Position> {
+    let (topic, place) = text.rsplit_once('/')?;
+    let (partition, offset) = place.split_once('@')?;
+    position(topic, partition.parse().ok()?, offset.parse().ok()?)
+}
+
 /// Whether a position is one of the model's service, of whatever generation.
 pub(super) fn concerns(position: &Position, model: ReadModel) -> bool {
     of_generation(&position.service).0 == model.service()

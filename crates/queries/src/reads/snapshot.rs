@@ -9,7 +9,7 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 use tokio::time::Instant;
 
-use super::checkpoints::{concerns, covers, position};
+use super::checkpoints::{concerns, covers, of_text};
 use super::source::Source;
 use super::statement::Statement;
 use super::{Reads, not_found, unavailable};
@@ -130,7 +130,7 @@ fn of_rows<T>(
     let shown = checkpoints
         .unwrap_or_default()
         .iter()
-        .filter_map(|text| parse(text))
+        .filter_map(|text| of_text(text))
         .collect();
     let mut found = Vec::with_capacity(rows.len());
     for row in rows {
@@ -143,11 +143,4 @@ fn of_rows<T>(
         shown,
         only,
     })
-}
-
-/// `daybook.orders.events/3@1042`, as the statement writes a checkpoint.
-fn parse(text: &str) -> Option<eventsourcing::position::Position> {
-    let (topic, place) = text.rsplit_once('/')?;
-    let (partition, offset) = place.split_once('@')?;
-    position(topic, partition.parse().ok()?, offset.parse().ok()?)
 }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use sqlx::postgres::PgListener;
 use sqlx::{PgPool, Row};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use super::checkpoints::{Checkpoints, position};
+use super::checkpoints::{Checkpoints, of_text, position};
 use super::model::ReadModel;
 
 /// The channel on which the projection runner says that a checkpoint has moved.
@@ -55,14 +56,39 @@ impl Watcher {
         loop {
             // First listen, then look: what moves in between is told.
             self.bounded(self.look(&mut listener)).await?;
-            match tokio::time::timeout(self.poll_interval, listener.try_recv()).await {
-                Ok(Ok(Some(_))) => while listener.next_buffered().is_some() {},
-                Ok(Ok(None)) => return Ok(()),
-                Ok(Err(error)) => return Err(error),
-                // Nothing told: look all the same.
-                Err(_) => {}
+            let next_look = Instant::now() + self.poll_interval;
+            // Look again when something is told that does not speak for itself; and now and then all the same.
+            while let Ok(told) = tokio::time::timeout_at(next_look, listener.try_recv()).await {
+                let Some(told) = told? else { return Ok(()) };
+                if !self.take_in(told.payload()) {
+                    while listener.next_buffered().is_some() {}
+                    break;
+                }
             }
         }
+    }
+
+    /// Takes in what a projector tells, as in `orders daybook.orders.events/3@1042`; false where only a look can tell.
+    fn take_in(&self, told: &str) -> bool {
+        let mut words = told.split(' ');
+        let projection = words.next().unwrap_or_default();
+        if !ReadModel::ALL
+            .iter()
+            .any(|model| model.projection() == projection)
+        {
+            return true;
+        }
+        let positions: Option<Vec<_>> = words.map(of_text).collect();
+        let Some(positions) = positions.filter(|positions| !positions.is_empty()) else {
+            return false;
+        };
+        self.newest.send_modify(|newest| {
+            let newest = Arc::make_mut(newest);
+            for position in positions {
+                newest.add(projection.to_owned(), position);
+            }
+        });
+        true
     }
 
     /// A server that is frozen closes no socket: what it does not answer in time is asked anew.

@@ -167,7 +167,7 @@ section!(
     /// `projections`.
     Projections {
         /// Records in one transaction.
-        batch_records_max: usize = 1_000,
+        batch_records_max: usize = 5_000,
         /// Pause before another try when PostgreSQL or the log is away.
         retry_pause_ms: u64 = 200,
         /// Pause between batches of the states of aggregates; a take-over reads so much more of the log.

@@ -39,7 +39,7 @@ impl Visibility for ReadModels {
 pub fn start(process: &mut Process, owners: &Owners, reads: Option<Reads>) -> Started {
     let prices = InMemoryPriceList::default();
     let (log, topic) = (
-        process.parts.log.clone(),
+        process.parts.followed.clone(),
         process.parts.topic(domain::product::SERVICE),
     );
     let (following, stop) = (prices.clone(), process.supervisor.stop_of(Stage::Readers));

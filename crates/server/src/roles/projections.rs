@@ -43,7 +43,7 @@ pub fn start(process: &mut Process) -> anyhow::Result<Projecting> {
         let limits = projection::Config::default();
         let projection = set.on_error.with(projection);
         let settings = Settings {
-            log: Arc::clone(&parts.log),
+            log: Arc::clone(&parts.followed),
             topic,
             read_model: Arc::new(PostgresReadModel::new(parts.pool.clone(), projection, limits)),
             config: Config {

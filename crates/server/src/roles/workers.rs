@@ -32,7 +32,7 @@ pub fn start(
     let limits = &process.parts.config.process;
     let share = shares.remove(&topic).context("a share of the topic asked for")?;
     let settings = Settings {
-        log: process.parts.log.clone(),
+        log: process.parts.followed.clone(),
         topic,
         checkpoints: Arc::new(PostgresCheckpoints(process.parts.pool.clone())),
         config: Config {

@@ -99,6 +99,14 @@ impl<T: Tally> Rows for Sums<T> {
         self.0.len() * SUM_BYTES
     }
 
+    fn take(&mut self) -> Box<dyn Rows> {
+        Box::new(Self(std::mem::take(&mut self.0)))
+    }
+
+    fn forget(&mut self, _: u64) {
+        // What is to be added is no more than what was not taken.
+    }
+
     async fn write(
         self: Box<Self>,
         connection: &mut PgConnection,

@@ -75,6 +75,7 @@ impl<V: View> Fold for ViewFold<V> {
             fresh,
             bytes: 0,
             text: Vec::new(),
+            takes: 0,
         })
     }
 
@@ -97,6 +98,8 @@ impl<V: View> Fold for ViewFold<V> {
 
 /// What a row takes beside its text: key, place in the map, allocations.
 const ROW_BYTES: usize = 256;
+/// Fewer new rows go with the changed ones: `COPY` is a statement of its own.
+const COPY_ROWS_MIN: usize = 50;
 /// Rows in one statement.
 const STATEMENT_ROWS_MAX: usize = 5_000;
 
@@ -106,6 +109,10 @@ struct Slot<R> {
     /// Whether the table has one.
     stored: bool,
     touched: bool,
+    /// What it takes, roughly.
+    bytes: usize,
+    /// Takes before it was loaded or folded the last time.
+    takes: u64,
 }
 
 struct ViewRows<V: View> {
@@ -114,6 +121,7 @@ struct ViewRows<V: View> {
     bytes: usize,
     /// Lent to each row in turn.
     text: Vec<u8>,
+    takes: u64,
 }
 
 #[async_trait]
@@ -146,6 +154,8 @@ impl<V: View> Rows for ViewRows<V> {
                     row,
                     stored,
                     touched: false,
+                    bytes: ROW_BYTES,
+                    takes: self.takes,
                 },
             );
         }
@@ -161,13 +171,10 @@ impl<V: View> Rows for ViewRows<V> {
                 continue;
             }
             let row = self.slots.get(&place.1).and_then(|slot| slot.row.as_ref());
-            let row = match checked::<V>(row, event, &mut self.text) {
+            let (row, bytes) = match checked::<V>(row, event, &mut self.text) {
                 Ok((Change::Keep, _)) => continue,
-                Ok((Change::Delete, _)) => None,
-                Ok((Change::Put(row), bytes)) => {
-                    self.bytes += bytes;
-                    Some(row)
-                }
+                Ok((Change::Delete, _)) => (None, 0),
+                Ok((Change::Put(row), bytes)) => (Some(row), bytes),
                 Err(error) => {
                     parked.insert(place);
                     refused.push(Parked::of(event, error));
@@ -178,15 +185,47 @@ impl<V: View> Rows for ViewRows<V> {
                 row: None,
                 stored: false,
                 touched: true,
+                bytes: 0,
+                takes: 0,
             });
             slot.row = row;
             slot.touched = true;
+            slot.bytes = bytes;
+            slot.takes = self.takes;
+            self.bytes += bytes;
         }
         refused
     }
 
     fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    fn take(&mut self) -> Box<dyn Rows> {
+        let changed = self.slots.iter_mut().filter(|(_, slot)| slot.touched);
+        let slots = changed.map(|(key, slot)| {
+            let taken = Slot {
+                row: slot.row.clone(),
+                ..*slot
+            };
+            slot.touched = false;
+            slot.stored = slot.row.is_some();
+            (key.clone(), taken)
+        });
+        let slots = slots.collect();
+        self.takes += 1;
+        Box::new(Self {
+            slots,
+            fresh: false,
+            bytes: 0,
+            text: Vec::new(),
+            takes: 0,
+        })
+    }
+
+    fn forget(&mut self, taken: u64) {
+        self.slots.retain(|_, slot| slot.takes >= taken);
+        self.bytes = self.slots.values().map(|slot| slot.bytes).sum();
     }
 
     async fn write(
@@ -196,7 +235,10 @@ impl<V: View> Rows for ViewRows<V> {
         writing: Writing,
     ) -> Result<(), ProjectionError> {
         let (mut new, mut changed, mut deleted) = (Vec::new(), Vec::new(), Vec::new());
-        for (key, Slot { row, stored, touched }) in self.slots {
+        for (key, slot) in self.slots {
+            let Slot {
+                row, stored, touched, ..
+            } = slot;
             match row {
                 _ if !touched => {}
                 Some(row) if writing == Writing::Copy && !stored => new.push(row),
@@ -204,6 +246,9 @@ impl<V: View> Rows for ViewRows<V> {
                 None if stored => deleted.push(key),
                 None => {}
             }
+        }
+        if new.len() < COPY_ROWS_MIN {
+            changed.append(&mut new);
         }
         copy_in(&mut *connection, schema, &V::Row::TABLE, new).await?;
         for rows in changed.chunks(STATEMENT_ROWS_MAX) {
