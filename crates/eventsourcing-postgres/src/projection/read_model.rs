@@ -93,6 +93,9 @@ impl From<ProjectionError> for ReadModelError {
         match error {
             ProjectionError::Overtaken(_) => Self::Overtaken,
             ProjectionError::Switched(_) => Self::Switched,
+            ProjectionError::OtherFold { .. } | ProjectionError::NewerFold { .. } => {
+                Self::Foreign(error.to_string())
+            }
             error if error.is_final() => Self::Final(error.to_string()),
             error => Self::Away(error.to_string()),
         }

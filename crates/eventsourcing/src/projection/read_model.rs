@@ -27,6 +27,9 @@ pub enum ReadModelError {
     /// Another version became active: go on with that one.
     #[error("another version became active")]
     Switched,
+    /// The live version is another build's to write: nothing is done until this changes. Says which is which.
+    #[error("{0}")]
+    Foreign(String),
     /// Not now; says why. It may have been applied all the same, and then the checkpoint has moved.
     #[error("{0}")]
     Away(String),

@@ -1,6 +1,7 @@
 //! The projector: folds what comes in its share of a topic into a read model, for ever.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub struct Config {
     pub retry_pause: Duration,
     /// Pause after a batch that was not full, so that the next one has company: for rows that nobody waits for.
     pub linger: Duration,
+    /// How long a partition of somebody else's share may stand still with records to read; then it is read here, too.
+    pub stranded_after: Duration,
 }
 
 impl Default for Config {
@@ -32,6 +35,7 @@ impl Default for Config {
             batch_records_max: 1_000,
             retry_pause: Duration::from_millis(500),
             linger: Duration::ZERO,
+            stranded_after: Duration::from_secs(5),
         }
     }
 }
@@ -64,6 +68,7 @@ impl From<ReadModelError> for Interrupted<RunError> {
     fn from(error: ReadModelError) -> Self {
         match error {
             ReadModelError::Overtaken | ReadModelError::Switched => Self::Overtaken(error.to_string()),
+            ReadModelError::Foreign(why) => Self::Foreign(why),
             ReadModelError::Away(why) => Self::Away(why),
             ReadModelError::Final(why) => Self::Final(RunError::ReadModel(why)),
         }
@@ -90,21 +95,26 @@ impl Turn for Settings {
 
     async fn turn(&self, stance: &mut Stance) -> Result<Infallible, Interrupted<RunError>> {
         let partitions = self.log.partitions(&self.topic).await?;
-        let share = stance.share.now(partitions);
+        let work = stance.work(partitions);
         let Started { version, checkpoints } = self.read_model.start(&self.topic, partitions).await?;
-        let mut scan = Scan::of_share(checkpoints, &share);
-        if share.is_empty() {
-            stance.running(self.name(), share);
-            stance.share.changed().await;
-            return Err(Interrupted::Reassigned);
+        let mut scan = Scan::of_share(checkpoints, &work);
+        let mut elsewhere = pin!(self.watch_others(version, partitions, work.clone()));
+        if work.is_empty() {
+            stance.running(self.name(), work);
+            return Err(tokio::select! {
+                biased;
+                () = stance.share.changed() => Interrupted::Reassigned,
+                interrupted = &mut elsewhere => interrupted,
+            });
         }
         // Refuses a log that is not the one the checkpoints were made on.
         let mut reader = self.log.reader(scan.places(&self.topic)).await?;
-        stance.running(self.name(), share);
+        stance.running(self.name(), work);
         loop {
             let records = tokio::select! {
                 biased;
                 () = stance.share.changed() => return Err(Interrupted::Reassigned),
+                interrupted = &mut elsewhere => return Err(interrupted),
                 records = reader.next(self.config.batch_records_max) => records?,
             };
             #[expect(clippy::cast_precision_loss, reason = "a batch is far smaller than 2^52")]

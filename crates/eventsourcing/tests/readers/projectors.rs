@@ -113,6 +113,7 @@ impl World {
                     batch_records_max: 7,
                     retry_pause: Duration::from_millis(20),
                     linger: Duration::ZERO,
+                    ..Config::default()
                 },
             };
             runner::spawn(settings, share.clone(), CancellationToken::new()).1
