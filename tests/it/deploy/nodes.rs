@@ -20,8 +20,7 @@ pub(super) fn before() -> Option<PathBuf> {
              export DAYBOOK_BEFORE=../before/target/debug/daybook"
         );
     }
-    let named = named?;
-    let found = std::path::absolute(&named).expect("a path");
+    let found = testkit::workspace().join(named?);
     assert!(found.exists(), "DAYBOOK_BEFORE: there is no {}", found.display());
     Some(found)
 }
