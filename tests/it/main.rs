@@ -5,6 +5,7 @@ mod as_of;
 mod away;
 mod bad_input;
 mod copy;
+mod deploy;
 mod evolution;
 mod history;
 mod house;

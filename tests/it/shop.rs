@@ -34,8 +34,15 @@ impl Shop {
 
     /// With these settings besides, as environment variables.
     pub(crate) async fn open_with(log: Log, settings: &[(&str, &str)]) -> Self {
+        let mut shop = Self::prepare(log, "up", settings).await;
+        shop.process.launch().await;
+        shop
+    }
+
+    /// One whose process, of this role, is not started yet.
+    pub(crate) async fn prepare(log: Log, role: &str, settings: &[(&str, &str)]) -> Self {
         let database_url = testkit::postgres().await.url;
-        let mut arguments = vec!["up".to_owned(), "--dev".to_owned()];
+        let mut arguments = vec![role.to_owned(), "--dev".to_owned()];
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let mut environment: Vec<(String, String)> = settings.iter().map(own).collect();
         environment.push(("DATABASE_URL".to_owned(), database_url.clone()));
@@ -47,7 +54,7 @@ impl Shop {
             environment.push(("KAFKA_BROKERS".to_owned(), broker.brokers));
             environment.push(("DAYBOOK_TOPICS_PREFIX".to_owned(), broker.prefix));
         }
-        Self::start(database_url, arguments, environment).await
+        Self::of(database_url, arguments, environment)
     }
 
     /// A shop on the PostgreSQL log that knows where Kafka is, for the day it outgrows the other.
@@ -63,14 +70,17 @@ impl Shop {
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value));
         let arguments = ["up", "--dev"].map(str::to_owned);
-        Self::start(database_url, arguments.to_vec(), environment.to_vec()).await
+        let mut shop = Self::of(database_url, arguments.to_vec(), environment.to_vec());
+        shop.process.launch().await;
+        shop
     }
 
     /// The same shop on Kafka from now on: another process, other addresses.
     pub(crate) async fn start_on_kafka(&mut self) {
         self.arguments.extend(["--log", "kafka"].map(str::to_owned));
         self.directory = testkit::directory().expect("a directory");
-        self.process = launch(self.directory.path(), &self.arguments, &self.environment).await;
+        self.process = self.another(self.directory.path());
+        self.process.launch().await;
     }
 
     /// The same shop with these settings from now on: the old process stops, then another one starts.
@@ -79,12 +89,13 @@ impl Shop {
         self.environment.extend(settings.iter().map(own));
         assert!(self.process.terminate().await, "{}", self.process.tail());
         self.directory = testkit::directory().expect("a directory");
-        self.process = launch(self.directory.path(), &self.arguments, &self.environment).await;
+        self.process = self.another(self.directory.path());
+        self.process.launch().await;
     }
 
-    async fn start(database_url: String, arguments: Vec<String>, environment: Vec<(String, String)>) -> Self {
+    fn of(database_url: String, arguments: Vec<String>, environment: Vec<(String, String)>) -> Self {
         let directory = testkit::directory().expect("a directory");
-        let process = launch(directory.path(), &arguments, &environment).await;
+        let process = process(directory.path(), &arguments, &environment);
         let client = Client::builder()
             .timeout(Duration::from_secs(30))
             .build()
@@ -100,26 +111,32 @@ impl Shop {
         }
     }
 
+    /// Another process of the same shop, not yet started, its log in `directory`.
+    pub(crate) fn another(&self, directory: &Path) -> Daybook {
+        process(directory, &self.arguments, &self.environment)
+    }
+
     /// Another command of the same shop, run to its end: `(succeeded, output)`.
     pub(crate) async fn run(&self, arguments: &[&str]) -> (bool, String) {
-        let command = self.command(arguments);
-        let output = tokio::task::spawn_blocking(move || {
-            let mut command = command;
-            command.output()
-        });
-        let output = output.await.expect("no panic").expect("starts");
-        let text = [output.stdout, output.stderr].concat();
-        (
-            output.status.success(),
-            String::from_utf8_lossy(&text).into_owned(),
-        )
+        ended(self.command(arguments)).await
+    }
+
+    /// The same, by another build.
+    pub(crate) async fn run_by(&self, program: &Path, arguments: &[&str]) -> (bool, String) {
+        ended(self.command_of(program, arguments)).await
     }
 
     /// Another command of the same shop, not yet started.
     pub(crate) fn command(&self, arguments: &[&str]) -> std::process::Command {
-        let mut command = std::process::Command::new(testkit::daybook_binary().expect("built"));
+        self.command_of(&testkit::daybook_binary().expect("built"), arguments)
+    }
+
+    /// The same, of another build.
+    pub(crate) fn command_of(&self, program: &Path, arguments: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(program);
         command
             .args(arguments)
+            .env_remove("DAYBOOK_BEFORE")
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
         if self.arguments.iter().any(|argument| argument == "kafka") {
             command.args(["--log", "kafka"]);
@@ -204,6 +221,11 @@ impl Shop {
             .clone_from(&published.position);
     }
 
+    /// Where the newest product was published.
+    pub(crate) fn published(&self) -> String {
+        self.published.lock().expect("no panic inside").clone()
+    }
+
     /// The id of a product that was published with [`Shop::sell`].
     pub(crate) async fn product(&self, sku: &str) -> String {
         let published = self.published.lock().expect("no panic inside").clone();
@@ -259,13 +281,23 @@ impl Shop {
     }
 }
 
-async fn launch(directory: &Path, arguments: &[String], environment: &[(String, String)]) -> Daybook {
+fn process(directory: &Path, arguments: &[String], environment: &[(String, String)]) -> Daybook {
     let texts: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let pairs: Vec<(&str, &str)> = environment
         .iter()
         .map(|(a, b)| (a.as_str(), b.as_str()))
         .collect();
-    Daybook::start(directory, &texts, &pairs).await
+    Daybook::prepare(directory, &texts, &pairs)
+}
+
+async fn ended(mut command: std::process::Command) -> (bool, String) {
+    let output = tokio::task::spawn_blocking(move || command.output());
+    let output = output.await.expect("no panic").expect("starts");
+    let text = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
 }
 
 /// An answer, read.

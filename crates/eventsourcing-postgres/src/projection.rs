@@ -118,6 +118,19 @@ impl Projection {
         })
     }
 
+    /// An error unless this very fold made the live version.
+    pub(crate) fn own(&self, version: i32, made: Option<&str>) -> Result<(), ProjectionError> {
+        let projection = self.name.clone();
+        let number = |made: &str| made.strip_prefix("fold ")?.split(' ').next()?.parse::<u32>().ok();
+        match made {
+            Some(made) if made == self.fingerprint() => Ok(()),
+            Some(made) if number(made) > Some(self.fold_version) => {
+                Err(ProjectionError::NewerFold { projection, version })
+            }
+            _ => Err(ProjectionError::OtherFold { projection, version }),
+        }
+    }
+
     /// What decides its rows, given the log: the fold's version and the row's type. Secondary indexes
     /// do not.
     pub(crate) fn fingerprint(&self) -> String {
@@ -235,6 +248,17 @@ pub enum ProjectionError {
         /// The live version.
         version: i32,
     },
+    /// The live version was made by the fold of a newer build: what this one would make is of the past.
+    #[error(
+        "the live version {version} of {projection} was made by a newer build: deploy it here, too, or stop this node; \
+         `daybook rebuild rollback {projection}` of this build is the way back"
+    )]
+    NewerFold {
+        /// Which projection.
+        projection: Name,
+        /// The live version.
+        version: i32,
+    },
     /// Somebody else moved the checkpoint: apply nothing, read it again.
     #[error("another projector moved the checkpoint of {0}")]
     Overtaken(Name),
@@ -279,6 +303,7 @@ impl ProjectionError {
             Self::Log(LogError::Unavailable(_) | LogError::NoSuchTopic(_))
             | Self::Database(_)
             | Self::OtherFold { .. }
+            | Self::NewerFold { .. }
             | Self::Replaced { .. }
             | Self::Overtaken(_)
             | Self::Switched(_) => false,

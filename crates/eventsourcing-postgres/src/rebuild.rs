@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deadline::{lend, while_alive};
 use crate::projection::{
-    Projection, ProjectionError, active, fingerprint, indexes, read_checkpoints, refuse_replaced, schema,
+    Projection, active, fingerprint, indexes, read_checkpoints, refuse_replaced, schema,
 };
 use build::{Aim, Build};
 pub use control::{Status, status};
@@ -168,6 +168,22 @@ impl Rebuilder {
         })
     }
 
+    /// An error when this build's projectors cannot work on the live version; says what to do.
+    pub async fn check(&self) -> Result<(), RebuildError> {
+        let mut connection = self.pool.acquire().await?;
+        self.own(&mut connection).await.map(|_| ())
+    }
+
+    /// The live version, if this build's fold made it.
+    async fn own(&self, connection: &mut PgConnection) -> Result<i32, RebuildError> {
+        let name = &self.projection.name;
+        refuse_replaced(&mut *connection, name, &self.topic).await?;
+        let version = self.live(&mut *connection).await?;
+        let made = fingerprint(connection, name.as_str(), version).await?;
+        self.projection.own(version, made.as_deref())?;
+        Ok(version)
+    }
+
     async fn live(&self, connection: &mut PgConnection) -> Result<i32, RebuildError> {
         let name = &self.projection.name;
         let live = active(connection, name.as_str()).await?;
@@ -205,9 +221,8 @@ impl Rebuilder {
             let live = self.live(&mut *connection).await?;
             let made = fingerprint(&mut *connection, name.as_str(), live).await?;
             let same_fold = made == Some(self.projection.fingerprint());
-            if goal == Goal::Discard && !same_fold {
-                let (projection, version) = (name.clone(), live);
-                return Err(ProjectionError::OtherFold { projection, version }.into());
+            if goal == Goal::Discard {
+                self.projection.own(live, made.as_deref())?;
             }
             let version = versions::begin(&mut *connection, &self.projection, &self.topic).await?;
             control::begin(&mut *connection, name.as_str(), version, limits.events_per_s).await?;

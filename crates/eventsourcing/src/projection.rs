@@ -7,6 +7,8 @@
 pub mod read_model;
 #[cfg(feature = "runtime")]
 pub mod runner;
+#[cfg(feature = "runtime")]
+mod stranded;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

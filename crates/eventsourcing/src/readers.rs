@@ -13,6 +13,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::log::LogError;
@@ -20,6 +21,8 @@ use crate::log::LogError;
 pub use scan::{Event, Key, Move, Scan, Scanned};
 pub use share::{Presumption, Share};
 
+/// How often it is said that a reader still waits for another build.
+const REMINDER: Duration = Duration::from_mins(1);
 /// The longest pause between two tries.
 const RETRY_PAUSE_MAX: Duration = Duration::from_secs(10);
 
@@ -32,6 +35,13 @@ pub enum Status {
     Running,
     /// Waiting for something that is away; says for what.
     Waiting(String),
+    /// Standing still, because what it would write is another build's work.
+    Foreign {
+        /// Whose.
+        why: String,
+        /// Since when, if it was its own work until then.
+        relieved: Option<Instant>,
+    },
 }
 
 /// What ends a turn: from the checkpoints on, until something is in the way.
@@ -40,6 +50,10 @@ pub(crate) enum Interrupted<E> {
     Reassigned,
     /// Somebody else moved a checkpoint, or what is to be written has changed: read it again.
     Overtaken(String),
+    /// Nobody works on these partitions: they are worked on here, too, until somebody does.
+    Stranded(BTreeSet<u32>),
+    /// What is to be written is another build's work; says what.
+    Foreign(String),
     /// Something is away.
     Away(String),
     /// For good: the process should go down with it.
@@ -59,8 +73,12 @@ impl<E: From<LogError>> From<LogError> for Interrupted<E> {
 pub(crate) struct Stance {
     pub(crate) share: Share,
     status: watch::Sender<Status>,
+    /// Partitions beyond the share, on which nobody else works.
+    adopted: BTreeSet<u32>,
     /// What it worked on last.
     partitions: Option<BTreeSet<u32>>,
+    /// When it was last said that it waits for another build.
+    told: Option<Instant>,
     /// Whether a checkpoint has moved since it was last overtaken.
     advanced: bool,
 }
@@ -73,6 +91,29 @@ impl Stance {
             tracing::info!(reader, ?partitions, "reading");
             self.partitions = Some(partitions);
         }
+    }
+
+    /// What to work on now, of a topic with `total` partitions.
+    pub(crate) fn work(&mut self, total: u32) -> BTreeSet<u32> {
+        let mut work = self.share.now(total);
+        work.extend(self.adopted.range(..total));
+        work
+    }
+
+    /// Stands still for another build. It is asked often whether it still has to, and says so now and then.
+    fn foreign(&mut self, reader: &str, why: String) {
+        let (now, before) = (Instant::now(), self.status.borrow().clone());
+        let relieved = match &before {
+            Status::Running => Some(now),
+            Status::Foreign { relieved, .. } => *relieved,
+            Status::Starting | Status::Waiting(_) => None,
+        };
+        let said = matches!(&before, Status::Foreign { why: said, .. } if *said == why);
+        if !said || self.told.is_none_or(|told| now - told >= REMINDER) {
+            tracing::warn!(reader, why, "waiting");
+            self.told = Some(now);
+        }
+        self.status.send_replace(Status::Foreign { why, relieved });
     }
 
     /// A checkpoint has moved.
@@ -105,7 +146,9 @@ pub(crate) fn spawn<T: Turn>(
     let stance = Stance {
         share,
         status,
+        adopted: BTreeSet::new(),
         partitions: None,
+        told: None,
         advanced: true,
     };
     let running = tokio::spawn(async move {
@@ -127,6 +170,9 @@ async fn take_turns<T: Turn>(
     loop {
         let Err(interrupted) = reader.turn(&mut stance).await;
         let (reader, running) = (reader.name(), *stance.status.borrow() == Status::Running);
+        if !matches!(interrupted, Interrupted::Stranded(_)) {
+            stance.adopted.clear();
+        }
         match interrupted {
             Interrupted::Final(error) => return Err(error),
             Interrupted::Reassigned => {}
@@ -137,6 +183,19 @@ async fn take_turns<T: Turn>(
                 if !std::mem::replace(&mut stance.advanced, false) {
                     tokio::time::sleep(retry_pause).await;
                 }
+            }
+            Interrupted::Stranded(partitions) => {
+                tracing::warn!(
+                    reader,
+                    ?partitions,
+                    "nobody works on these: they are read here, too"
+                );
+                stance.adopted.extend(partitions);
+            }
+            Interrupted::Foreign(why) => {
+                stance.foreign(reader, why);
+                // Not ever longer: who sends requests here or there goes by it.
+                tokio::time::sleep(retry_pause).await;
             }
             Interrupted::Away(why) => {
                 tracing::warn!(reader, why, "waiting");

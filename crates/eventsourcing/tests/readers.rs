@@ -8,10 +8,11 @@ mod readers {
     pub(crate) mod overtaken;
     pub(crate) mod process;
     pub(crate) mod projectors;
+    pub(crate) mod stranded;
 }
 
 use eventsourcing::simulated::CheckpointBug;
-use readers::{overtaken, process, projectors};
+use readers::{overtaken, process, projectors, stranded};
 
 const SEEDS: u64 = 300;
 
@@ -52,6 +53,16 @@ fn the_same_seed_gives_the_same_moves() {
 #[test]
 fn whoever_was_overtaken_goes_on_at_once() {
     run(overtaken::world());
+}
+
+#[test]
+fn what_nobody_works_on_is_taken_in() {
+    run(stranded::world());
+}
+
+#[test]
+fn another_builds_version_is_told_soon_and_so_is_its_end() {
+    run(stranded::another_build());
 }
 
 /// The first seed at which the checks notice.

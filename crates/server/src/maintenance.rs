@@ -2,7 +2,11 @@
 
 use anyhow::bail;
 
+use eventsourcing_postgres::projection::ProjectionError;
+use eventsourcing_postgres::rebuild::RebuildError;
+
 use crate::parts::{Parts, generation, home};
+use crate::rebuild::named;
 
 /// `daybook topics create`.
 pub async fn create_topics(parts: &Parts) -> anyhow::Result<()> {
@@ -28,13 +32,30 @@ async fn parked(parts: &Parts) -> anyhow::Result<Vec<String>> {
     Ok(waiting.into_iter().map(line).collect())
 }
 
+/// Which projections of this build stand still because another build's fold made the live version, and what to do.
+async fn foreign(parts: &Parts) -> anyhow::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for rebuilder in named(parts, &[])? {
+        match rebuilder.check().await {
+            Err(error) if error.is_other_fold() => lines.push(format!("warning: {error}")),
+            // Made by the first projector that runs; said below where it is of another generation.
+            Ok(())
+            | Err(
+                RebuildError::NoLiveVersion(_) | RebuildError::Projection(ProjectionError::Replaced { .. }),
+            ) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(lines)
+}
+
 /// `daybook doctor`: every finding with its cure; an error when a promise does not hold.
 pub async fn doctor(parts: &Parts) -> anyhow::Result<()> {
     let findings = parts.topics.check(&parts.config.topics.prefix).await?;
     for finding in &findings {
         println!("{finding}");
     }
-    for line in parked(parts).await? {
+    for line in foreign(parts).await?.into_iter().chain(parked(parts).await?) {
         println!("{line}");
     }
     let mut errors = findings.iter().filter(|finding| finding.error).count();

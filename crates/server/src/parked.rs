@@ -49,7 +49,7 @@ pub async fn retry(parts: &Parts, name: Option<&str>, key: Option<&str>) -> anyh
     let names: Vec<String> = name.map(ToOwned::to_owned).into_iter().collect();
     let wanted = named(parts, &names)?;
     generation::check(parts).await?;
-    let mut waiting = 0;
+    let (mut waiting, mut foreign) = (0, 0);
     for rebuilder in wanted {
         let of = rebuilder.projection.name();
         match rebuilder.retry(key).await {
@@ -61,11 +61,19 @@ pub async fn retry(parts: &Parts, name: Option<&str>, key: Option<&str>) -> anyh
             }
             // Of all of them, most have none.
             Err(RebuildError::NothingParked { .. } | RebuildError::NoLiveVersion(_)) if name.is_none() => {}
+            // A rebuild folds what is parked, too; that is no reason to let the others wait.
+            Err(error) if name.is_none() && error.is_other_fold() => {
+                foreign += 1;
+                eprintln!("{}", told(of, error));
+            }
             Err(error) => return Err(told(of, error)),
         }
     }
     if waiting > 0 {
         bail!("keys that still wait: {waiting}; mend what their first events fail on, then retry again");
+    }
+    if foreign > 0 {
+        bail!("projections of another fold, whose events still wait: {foreign}");
     }
     Ok(())
 }

@@ -115,9 +115,9 @@ impl ReadModel for GatedReadModel {
         self.rows.name()
     }
 
-    async fn start(&self, topic: &Topic, partitions: u32) -> Result<Started, ReadModelError> {
+    async fn look(&self, topic: &Topic, partitions: u32) -> Result<Started, ReadModelError> {
         self.life.gate().await;
-        let started = self.rows.start(topic, partitions).await;
+        let started = self.rows.look(topic, partitions).await;
         self.life.gate().await;
         started
     }

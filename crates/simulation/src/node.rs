@@ -165,6 +165,7 @@ impl Building<'_> {
                     batch_records_max: 5,
                     retry_pause: self.world.profile.owner.retry_pause,
                     linger: Duration::ZERO,
+                    ..projection::runner::Config::default()
                 },
             };
             let share = self.share(Group::Projectors);

@@ -19,6 +19,8 @@ const TAIL_LINES: usize = 30;
 /// One process and how it was started. Dropping it kills it; so does our own end, however it comes.
 pub struct Daybook {
     child: Option<(Child, Tether)>,
+    /// Another build than the one beside this test.
+    program: Option<PathBuf>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     log: PathBuf,
@@ -86,6 +88,7 @@ impl Daybook {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         Self {
             child: None,
+            program: None,
             arguments,
             environment: environment.iter().map(own).collect(),
             log: directory.join("daybook.log"),
@@ -101,6 +104,11 @@ impl Daybook {
     /// One more argument, from the next start on.
     pub fn argument(&mut self, argument: &str) {
         self.arguments.push(argument.to_owned());
+    }
+
+    /// Another build of the program, from the next start on.
+    pub fn program(&mut self, program: &Path) {
+        self.program = Some(program.to_owned());
     }
 
     /// Starts it again after [`Daybook::kill`] or [`Daybook::terminate`], with the same arguments, ports and data.
@@ -139,10 +147,16 @@ impl Daybook {
     /// Starts it and waits for nothing.
     pub fn spawn(&mut self) -> anyhow::Result<()> {
         let log = File::options().create(true).append(true).open(&self.log)?;
-        let child = Command::new(daybook_binary()?)
+        let program = match &self.program {
+            Some(program) => program.clone(),
+            None => daybook_binary()?,
+        };
+        let child = Command::new(program)
             .args(&self.arguments)
             .env_remove("DATABASE_URL")
             .env_remove("KAFKA_BROKERS")
+            // Ours, and no setting that an older build knows.
+            .env_remove("DAYBOOK_BEFORE")
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.log.parent().context("a file lies in a directory")?)
             .stdin(Stdio::null())

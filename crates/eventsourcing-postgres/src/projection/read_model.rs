@@ -70,7 +70,12 @@ impl ReadModel for PostgresReadModel {
     }
 
     async fn start(&self, topic: &Topic, partitions: u32) -> Result<Started, ReadModelError> {
-        let start = async |connection: &mut PgConnection| {
+        self.ahead.begin().await;
+        self.look(topic, partitions).await
+    }
+
+    async fn look(&self, topic: &Topic, partitions: u32) -> Result<Started, ReadModelError> {
+        let look = async |connection: &mut PgConnection| {
             let mut transaction = begin(connection).await?;
             let version = ensure_active(&mut transaction, &self.projection).await?;
             let name = &self.projection.name;
@@ -80,8 +85,7 @@ impl ReadModel for PostgresReadModel {
             transaction.commit().await?;
             Ok(Started { version, checkpoints })
         };
-        self.ahead.begin().await;
-        Ok(self.on_database(start).await?)
+        Ok(self.on_database(look).await?)
     }
 
     async fn prepare(&self, _: &Topic, version: i32, scanned: Scanned) -> Result<Prepared, ReadModelError> {
@@ -121,6 +125,9 @@ impl From<ProjectionError> for ReadModelError {
         match error {
             ProjectionError::Overtaken(_) => Self::Overtaken,
             ProjectionError::Switched(_) => Self::Switched,
+            ProjectionError::OtherFold { .. } | ProjectionError::NewerFold { .. } => {
+                Self::Foreign(error.to_string())
+            }
             error if error.is_final() => Self::Final(error.to_string()),
             error => Self::Away(error.to_string()),
         }

@@ -55,14 +55,8 @@ pub(crate) async fn ensure_active(
         .await?;
     if let Some(version) = active_version(&mut *connection, projection.name.as_str()).await? {
         // Two folds must never write one table. Readers keep what it shows until a rebuild.
-        return if fingerprint(connection, projection.name.as_str(), version).await?
-            == Some(projection.fingerprint())
-        {
-            Ok(version)
-        } else {
-            let projection = projection.name.clone();
-            Err(ProjectionError::OtherFold { projection, version })
-        };
+        let made = fingerprint(connection, projection.name.as_str(), version).await?;
+        return projection.own(version, made.as_deref()).map(|()| version);
     }
     let version: i32 = sqlx::query_scalar(
         "INSERT INTO daybook.projections (name, version, status)

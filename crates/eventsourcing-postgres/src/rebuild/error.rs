@@ -153,6 +153,15 @@ impl RebuildError {
         }
     }
 
+    /// Whether another build's fold made the live version.
+    #[must_use]
+    pub const fn is_other_fold(&self) -> bool {
+        matches!(
+            self,
+            Self::Projection(ProjectionError::OtherFold { .. } | ProjectionError::NewerFold { .. })
+        )
+    }
+
     /// Whether the same again, later, may go on with what was built. Not when there is no room: what was built takes
     /// what the live shop needs.
     pub(super) fn can_go_on(&self) -> bool {

@@ -12,10 +12,7 @@ use sqlx::{Connection, PgConnection};
 use super::parked::offsets;
 use super::{RebuildError, Rebuilder};
 use crate::deadline::while_alive;
-use crate::projection::{
-    Parked, ProjectionError, active_version, begin, fingerprint, one_by_one, refuse_replaced, schema,
-    skipped_of,
-};
+use crate::projection::{Parked, ProjectionError, active_version, begin, one_by_one, schema, skipped_of};
 
 /// An event to leave out.
 #[derive(Clone, Debug)]
@@ -60,12 +57,13 @@ impl Rebuilder {
     /// Folds the parked events of the live version again; only those of `key`, if one is named.
     pub async fn retry(&self, key: Option<&str>) -> Result<Vec<Redriven>, RebuildError> {
         let retry = self.locked(async |connection| {
-            let version = self.own(&mut *connection).await?;
-            let redriven = self.redrive_keys(&mut *connection, version, key).await?;
-            if redriven.is_empty() {
+            let live = self.live(&mut *connection).await?;
+            // Where nothing waits it does not matter whose fold it is.
+            if self.keys(&mut *connection, live, key).await?.is_empty() {
                 return Err(self.nothing_parked(key));
             }
-            Ok(redriven)
+            let version = self.own(&mut *connection).await?;
+            self.redrive_keys(&mut *connection, version, key).await
         });
         while_alive(&self.pool, retry).await
     }
@@ -90,24 +88,30 @@ impl Rebuilder {
         self.redrive_keys(connection, version, None).await.map(|_| ())
     }
 
-    /// The live version, if this build's fold made it.
-    async fn own(&self, connection: &mut PgConnection) -> Result<i32, RebuildError> {
-        let projection = &self.projection.name;
-        refuse_replaced(&mut *connection, projection, &self.topic).await?;
-        let version = self.live(&mut *connection).await?;
-        let made = fingerprint(connection, projection.as_str(), version).await?;
-        if made != Some(self.projection.fingerprint()) {
-            let projection = projection.clone();
-            return Err(ProjectionError::OtherFold { projection, version }.into());
-        }
-        Ok(version)
-    }
-
     fn nothing_parked(&self, key: Option<&str>) -> RebuildError {
         RebuildError::NothingParked {
             projection: self.projection.name.clone(),
             key: key.map(ToOwned::to_owned),
         }
+    }
+
+    /// The keys that wait, with their partitions.
+    async fn keys(
+        &self,
+        connection: &mut PgConnection,
+        version: i32,
+        key: Option<&str>,
+    ) -> Result<Vec<(i32, String)>, sqlx::Error> {
+        sqlx::query_as(
+            "SELECT DISTINCT partition, key FROM daybook.parked_events
+             WHERE projection = $1 AND version = $2 AND topic = $3 AND ($4::text IS NULL OR key = $4) ORDER BY 1, 2",
+        )
+        .bind(self.projection.name.as_str())
+        .bind(version)
+        .bind(self.topic.as_str())
+        .bind(key)
+        .fetch_all(connection)
+        .await
     }
 
     async fn redrive_keys(
@@ -116,18 +120,8 @@ impl Rebuilder {
         version: i32,
         key: Option<&str>,
     ) -> Result<Vec<Redriven>, RebuildError> {
-        let keys: Vec<(i32, String)> = sqlx::query_as(
-            "SELECT DISTINCT partition, key FROM daybook.parked_events
-             WHERE projection = $1 AND version = $2 AND topic = $3 AND ($4::text IS NULL OR key = $4) ORDER BY 1, 2",
-        )
-        .bind(self.projection.name.as_str())
-        .bind(version)
-        .bind(self.topic.as_str())
-        .bind(key)
-        .fetch_all(&mut *connection)
-        .await?;
         let mut redriven = Vec::new();
-        for (partition, key) in keys {
+        for (partition, key) in self.keys(&mut *connection, version, key).await? {
             let of = (partition, &*key);
             redriven.push(self.redrive(&mut *connection, version, of, None).await?);
         }

@@ -175,6 +175,7 @@ impl Shop {
                 batch_records_max,
                 retry_pause: Duration::from_millis(20),
                 linger: Duration::ZERO,
+                ..runner::Config::default()
             },
         };
         let stop = CancellationToken::new();

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use eventsourcing::aggregate::Recorded;
 use eventsourcing::contract::account::Moved;
+use eventsourcing::projection::read_model::{ReadModel, ReadModelError};
 use eventsourcing::projection::{Change, FoldError, View};
-use eventsourcing_postgres::projection::Projection;
+use eventsourcing_postgres::projection::{Config, PostgresReadModel, Projection};
 use eventsourcing_postgres::rebuild::{RebuildError, Verified};
 
 use crate::shop::{AccountRow, Balances, Shop, row};
@@ -56,6 +57,11 @@ async fn a_changed_fold_goes_live_by_a_rebuild_and_by_nothing_else() {
     shop.history(&["a", "b"], 3).await;
     let (old, _stop) = shop.live(100);
     shop.caught_up().await;
+    let newer = Projection::view::<Doubled>();
+    assert_eq!(
+        foreign(&shop, &newer).await,
+        "the live version 1 of balances was made by another fold: run `daybook rebuild balances`"
+    );
     // A projector with the new fold must not write into the old version, and does not die of it.
     let (new, _stop) = shop.live_of(Projection::view::<Doubled>(), 100);
     shop.append(vec![shop.event("a", 4, 1)]).await;
@@ -76,7 +82,12 @@ async fn a_changed_fold_goes_live_by_a_rebuild_and_by_nothing_else() {
     assert_eq!((rebuilt.rows, rebuilt.verified), (2, Verified::Sample(2)));
     let doubled = |id: &str, sequence: i64| (id.to_owned(), 2 * sequence, sequence);
     assert_eq!(shop.rows().await, [doubled("a", 4), doubled("b", 3)]);
-    // Now it is the old fold that waits, and the new one that goes on.
+    // Now it is the old fold that waits, and the new one that goes on. Told to rebuild it would undo the deployment.
+    let told = foreign(&shop, &Projection::view::<Balances>()).await;
+    assert!(
+        told.starts_with("the live version 2 of balances was made by a newer build: deploy it here, too"),
+        "{told}"
+    );
     shop.append(vec![shop.event("b", 4, 1)]).await;
     shop.caught_up().await;
     assert_eq!(shop.rows().await, [doubled("a", 4), doubled("b", 4)]);
@@ -86,6 +97,22 @@ async fn a_changed_fold_goes_live_by_a_rebuild_and_by_nothing_else() {
         .expect("equal");
     assert_eq!(again.verified, Verified::EqualToLive);
     assert!(!old.is_finished() && !new.is_finished());
+}
+
+/// What a projector of this fold is told, and `daybook doctor` says.
+async fn foreign(shop: &Shop, projection: &Projection) -> String {
+    let config = Config::default();
+    let read_model = PostgresReadModel::new(shop.pool.clone(), projection.clone(), config);
+    let Err(ReadModelError::Foreign(told)) = read_model.start(&shop.topic, 1).await else {
+        panic!("another fold's version is no place to write")
+    };
+    let checked = shop.rebuilder(projection).check().await;
+    let checked = checked.expect_err("another fold");
+    assert!(
+        checked.is_other_fold() && checked.to_string() == told,
+        "{checked}"
+    );
+    told
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -42,6 +42,9 @@ pub enum ReadModelError {
     /// Another version became active: go on with that one.
     #[error("another version became active")]
     Switched,
+    /// The live version is another build's to write: nothing is done until this changes. Says which is which.
+    #[error("{0}")]
+    Foreign(String),
     /// Not now; says why. It may have been applied all the same, and then the checkpoint has moved.
     #[error("{0}")]
     Away(String),
@@ -57,7 +60,12 @@ pub trait ReadModel: Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
     /// The live version and its checkpoints in all `partitions` of the topic; makes what is missing.
-    async fn start(&self, topic: &Topic, partitions: u32) -> Result<Started, ReadModelError>;
+    async fn look(&self, topic: &Topic, partitions: u32) -> Result<Started, ReadModelError>;
+
+    /// The same, to begin there: of batches that were prepared before and not applied, none will be.
+    async fn start(&self, topic: &Topic, partitions: u32) -> Result<Started, ReadModelError> {
+        self.look(topic, partitions).await
+    }
 
     /// Does of a batch what can be done before the batches that were prepared before it are applied.
     async fn prepare(

@@ -28,6 +28,8 @@ pub struct Config {
     pub retry_pause: Duration,
     /// How long a batch that is not full waits for company: for rows that nobody waits for.
     pub linger: Duration,
+    /// How long a partition of somebody else's share may stand still with records to read; then it is read here, too.
+    pub stranded_after: Duration,
 }
 
 impl Default for Config {
@@ -36,6 +38,7 @@ impl Default for Config {
             batch_records_max: 5_000,
             retry_pause: Duration::from_millis(500),
             linger: Duration::ZERO,
+            stranded_after: Duration::from_secs(5),
         }
     }
 }
@@ -68,6 +71,7 @@ impl From<ReadModelError> for Interrupted<RunError> {
     fn from(error: ReadModelError) -> Self {
         match error {
             ReadModelError::Overtaken | ReadModelError::Switched => Self::Overtaken(error.to_string()),
+            ReadModelError::Foreign(why) => Self::Foreign(why),
             ReadModelError::Away(why) => Self::Away(why),
             ReadModelError::Final(why) => Self::Final(RunError::ReadModel(why)),
         }
@@ -94,17 +98,21 @@ impl Turn for Settings {
 
     async fn turn(&self, stance: &mut Stance) -> Result<Infallible, Interrupted<RunError>> {
         let partitions = self.log.partitions(&self.topic).await?;
-        let share = stance.share.now(partitions);
+        let work = stance.work(partitions);
         let Started { version, checkpoints } = self.read_model.start(&self.topic, partitions).await?;
-        let scan = Scan::of_share(checkpoints, &share);
-        if share.is_empty() {
-            stance.running(self.name(), share);
-            stance.share.changed().await;
-            return Err(Interrupted::Reassigned);
+        let scan = Scan::of_share(checkpoints, &work);
+        let mut elsewhere = pin!(self.watch_others(version, partitions, work.clone()));
+        if work.is_empty() {
+            stance.running(self.name(), work);
+            return Err(tokio::select! {
+                biased;
+                () = stance.share.changed() => Interrupted::Reassigned,
+                interrupted = &mut elsewhere => interrupted,
+            });
         }
         // Refuses a log that is not the one the checkpoints were made on.
         let mut reader = self.log.reader(scan.places(&self.topic)).await?;
-        stance.running(self.name(), share);
+        stance.running(self.name(), work);
         // The next batch is read, judged and prepared while one is being applied.
         let (sender, receiver) = mpsc::channel(1);
         let advanced = AtomicBool::new(false);
@@ -114,6 +122,7 @@ impl Turn for Settings {
                 tokio::select! {
                     biased;
                     () = stance.share.changed() => Interrupted::Reassigned,
+                    interrupted = &mut elsewhere => interrupted,
                     Err(why) = self.prepare_all(version, &mut *reader, scan, sender) => why,
                 }
             };

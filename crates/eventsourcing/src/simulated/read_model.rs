@@ -117,7 +117,7 @@ impl ReadModel for SimulatedReadModel {
         self.name
     }
 
-    async fn start(&self, topic: &Topic, partitions: u32) -> Result<Started, ReadModelError> {
+    async fn look(&self, topic: &Topic, partitions: u32) -> Result<Started, ReadModelError> {
         let topic = topic.clone();
         let started = self.store.ask(move |state| {
             let known = |number: u32| {

@@ -70,8 +70,8 @@ impl ReadModel for Seen {
         self.model.name()
     }
 
-    async fn start(&self, topic: &Topic, partitions: u32) -> Result<Started, ReadModelError> {
-        let started = self.model.start(topic, partitions).await;
+    async fn look(&self, topic: &Topic, partitions: u32) -> Result<Started, ReadModelError> {
+        let started = self.model.look(topic, partitions).await;
         self.gate.pass().await;
         started
     }
@@ -115,6 +115,7 @@ impl World {
                     batch_records_max: 7,
                     retry_pause: Duration::from_millis(20),
                     linger: Duration::ZERO,
+                    ..Config::default()
                 },
             };
             runner::spawn(settings, share.clone(), CancellationToken::new()).1

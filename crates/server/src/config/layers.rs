@@ -12,7 +12,8 @@ use super::Config;
 /// Prefix of our environment variables.
 const PREFIX: &str = "DAYBOOK_";
 /// Variables under our prefix that are not configuration keys.
-const OTHER_VARIABLES: [&str; 5] = [
+const OTHER_VARIABLES: [&str; 6] = [
+    "DAYBOOK_BEFORE",
     "DAYBOOK_CONFIG",
     "DAYBOOK_POSTGRES_BIN",
     "DAYBOOK_KAFKA_HOME",

@@ -172,6 +172,8 @@ section!(
         retry_pause_ms: u64 = 200,
         /// Pause between batches of the states of aggregates; a take-over reads so much more of the log.
         states_linger_ms: u64 = 1_000,
+        /// How long another node's partition may stand still with records to read; then it is read here, too.
+        stranded_after_ms: u64 = 5_000,
         /// What becomes of an event that cannot be applied: `park` it and what follows of its key, or `halt`; for some by name: `park,orders=halt`.
         on_error: OnErrors = OnErrors::default(),
     }

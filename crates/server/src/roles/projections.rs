@@ -14,15 +14,27 @@ use super::Process;
 use super::shares::shares;
 use crate::supervisor::Stage;
 
+/// How long a node that was relieved by one of another build is still sent requests. What it shows is right. While several read
+/// models are rebuilt one after the other, each build waits for some of them: without this no node would be ready.
+const RELIEVED: Duration = Duration::from_hours(1);
+
 /// Watches all projections.
 #[derive(Clone)]
 pub struct Projecting(Vec<watch::Receiver<Status>>);
 
 impl Projecting {
-    /// Whether each of them applies what comes in its share.
+    /// Whether each of them applies what comes in its share, or was relieved of it a while ago.
     #[must_use]
     pub fn running(&self) -> bool {
-        self.0.iter().all(|status| *status.borrow() == Status::Running)
+        self.0.iter().all(|status| is_well(&status.borrow()))
+    }
+}
+
+fn is_well(status: &Status) -> bool {
+    match status {
+        Status::Running => true,
+        Status::Foreign { relieved, .. } => relieved.is_some_and(|since| since.elapsed() < RELIEVED),
+        Status::Starting | Status::Waiting(_) => false,
     }
 }
 
@@ -50,6 +62,7 @@ pub fn start(process: &mut Process) -> anyhow::Result<Projecting> {
                 batch_records_max: set.batch_records_max,
                 retry_pause: Duration::from_millis(set.retry_pause_ms),
                 linger: linger.unwrap_or_default(),
+                stranded_after: Duration::from_millis(set.stranded_after_ms),
             },
         };
         let stop = process.supervisor.stop_of(Stage::Readers);
@@ -69,4 +82,26 @@ pub fn start(process: &mut Process) -> anyhow::Result<Projecting> {
 #[must_use]
 pub fn readiness(besides: Readiness, projecting: Projecting) -> Readiness {
     besides.check("projections", move || std::future::ready(projecting.running()))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn who_was_relieved_is_ready_for_a_while_and_who_never_worked_is_not() {
+        let foreign = |relieved| Status::Foreign {
+            why: "another build's".to_owned(),
+            relieved,
+        };
+        let now = Instant::now();
+        assert!(is_well(&Status::Running) && is_well(&foreign(Some(now))));
+        let long_ago = now.checked_sub(RELIEVED).expect("there was such a time");
+        let others = [foreign(Some(long_ago)), foreign(None), Status::Starting];
+        for status in others.iter().chain([&Status::Waiting("away".to_owned())]) {
+            assert!(!is_well(status), "{status:?}");
+        }
+    }
 }
