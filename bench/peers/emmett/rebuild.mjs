@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { getPostgreSQLEventStore, rebuildPostgreSQLProjections } from '@event-driven-io/emmett-postgresql';
 import pg from 'pg';
 
-import { COLLECTION, order, orders } from './orders.mjs';
+import { order, orders } from './orders.mjs';
 
 const EVENTS_OF_AN_ORDER = 2;
 /** Appends under way at once; emmett appends to one stream at a time. */
@@ -91,9 +91,9 @@ const found = async (url) => {
   await client.connect();
   const { rows } = await client.query(
     `SELECT (SELECT count(*) FROM emt_messages)::int AS events, count(*)::int AS rows,
-            count(*) FILTER (WHERE data ->> 'status' = 'confirmed')::int AS confirmed,
-            coalesce(sum((data ->> 'total')::bigint), 0)::float8 AS total
-     FROM ${COLLECTION}`,
+            (count(*) FILTER (WHERE status = 'confirmed' AND sequence = 2))::int AS confirmed,
+            coalesce(sum(total), 0)::float8 AS total
+     FROM orders`,
   );
   await client.end();
   return rows[0];

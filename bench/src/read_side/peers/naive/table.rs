@@ -104,6 +104,9 @@ pub(super) async fn advance(
     Ok(())
 }
 
+/// sqlx cuts what is finer than a microsecond; where Daybook writes, PostgreSQL rounds it.
+const ROUNDING_S: f64 = 2e-6;
+
 /// What its table is like, held against the live one.
 pub(super) struct Found {
     /// Events in its rows.
@@ -114,11 +117,15 @@ pub(super) struct Found {
 
 pub(super) async fn judge(pool: &PgPool) -> anyhow::Result<Found> {
     let found = sqlx::query_as(
-        "SELECT coalesce(sum(n.sequence), 0)::BIGINT AS folded,
+        "SELECT coalesce(sum(n.sequence), 0)::BIGINT,
                 count(*) FILTER (WHERE o.id IS NULL OR n.sequence > o.sequence
-                                    OR n.sequence = o.sequence AND ROW(n.*) IS DISTINCT FROM ROW(o.*)) AS wrong
-         FROM naive.orders n LEFT JOIN read.orders o USING (id)",
-    );
+                                    OR n.sequence = o.sequence AND NOT (same AND abs(placed) < $1 AND abs(updated) < $1))
+         FROM naive.orders n LEFT JOIN read.orders o USING (id), LATERAL (
+              SELECT to_jsonb(n) - '{placed_at,updated_at}'::TEXT[] = to_jsonb(o) - '{placed_at,updated_at}'::TEXT[] AS same,
+                     extract(epoch FROM n.placed_at - o.placed_at) AS placed,
+                     extract(epoch FROM n.updated_at - o.updated_at) AS updated) AS held",
+    )
+    .bind(ROUNDING_S);
     let (folded, wrong) = found.fetch_one(pool).await?;
     Ok(Found { folded, wrong })
 }
