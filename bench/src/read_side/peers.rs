@@ -35,7 +35,10 @@ pub(crate) async fn g9p(
     weight: Weight,
     durability: Durability,
 ) -> anyhow::Result<Vec<Row>> {
-    let wants = |peer| weight.peer.is_none_or(|only| only == peer);
+    let here = here(weight.peer);
+    if here.is_empty() {
+        return Ok(Vec::new());
+    }
     let past = Past::make(grounds, durability, weight.events).await?;
     let mut rebuilding = Rebuilding::new(&grounds.daybook, &past).await?;
     let a = format!(
@@ -43,33 +46,41 @@ pub(crate) async fn g9p(
         rebuilding.rows, past.events
     );
     let mut rows = Vec::new();
-    if wants(Peer::Naive) {
+    if here.contains(&Peer::Naive) {
         let mut naive = Projecting::of(&past);
         let series = alternate(&mut rebuilding, &mut naive, weight.plan).await?;
         let b = format!(
             "naive: a transaction an event, its first {} s",
             weight.plan.cell.as_secs_f64()
         );
-        rows.extend(figures((&a, &b), durability, &series));
+        rows.extend(figures((&a, &b), durability.text(), &series));
     }
-    if wants(Peer::Emmett) {
-        match emmett::missing() {
-            Some(missing) => eprintln!("emmett is left out: {missing}"),
-            None => {
-                let mut emmett = Emmett::begin(&past, weight.peer_events).await?;
-                let b = format!("{}, a rebuild from {} events", emmett.version()?, emmett.events);
-                let series = alternate(&mut rebuilding, &mut emmett, weight.plan).await?;
-                rows.extend(figures((&a, &b), durability, &series));
-            }
-        }
+    if here.contains(&Peer::Emmett) {
+        let mut emmett = Emmett::begin(&past, weight.peer_events).await?;
+        let series = alternate(&mut rebuilding, &mut emmett, weight.plan).await?;
+        let b = format!("{}, a rebuild from {} events", emmett.version()?, emmett.events);
+        let (a_log, b_log) = (durability.text(), Durability::Postgres.text());
+        let logs = format!("A: {a_log}; B: {b_log}");
+        rows.extend(figures((&a, &b), &logs, &series));
     }
     Ok(rows)
 }
 
-fn figures(names: (&str, &str), durability: Durability, series: &Series) -> [Row; 2] {
-    let row = |unit, figure: fn(&Cell) -> f64| {
-        Row::of("G9P", unit, Bar::None, names, durability.text(), (series, figure))
+/// Those of the wanted peers that can run on this machine; says why one cannot.
+fn here(only: Option<Peer>) -> Vec<Peer> {
+    let wanted = only.map_or_else(|| Peer::value_variants().to_vec(), |only| vec![only]);
+    let runs = |peer: &Peer| match peer {
+        Peer::Naive => true,
+        Peer::Emmett => emmett::missing().is_none_or(|missing| {
+            eprintln!("emmett is left out: {missing}");
+            false
+        }),
     };
+    wanted.into_iter().filter(runs).collect()
+}
+
+fn figures(names: (&str, &str), log: &str, series: &Series) -> [Row; 2] {
+    let row = |unit, figure: fn(&Cell) -> f64| Row::of("G9P", unit, Bar::None, names, log, (series, figure));
     [
         row("events/s", Cell::rate),
         row("MB of the process at most", Cell::megabytes_held),

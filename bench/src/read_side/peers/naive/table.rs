@@ -138,3 +138,67 @@ impl Found {
         (!sound).then(|| format!("{folded} of {events} events in its rows, {wrong} of which are wrong"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::order::Line;
+    use domain::quantity::Quantity;
+    use sqlx::Connection as _;
+    use sqlx::types::time::OffsetDateTime;
+
+    fn row(status: &str, sequence: i64) -> OrderRow {
+        let line = Line {
+            sku: domain::sku::Sku::new("BENCH-0001").expect("a SKU"),
+            quantity: Quantity::new(2).expect("a quantity"),
+            unit_price: domain::money::Price::new(250).expect("a price"),
+        };
+        OrderRow {
+            id: "order_0_00000001".to_owned(),
+            status: status.to_owned(),
+            reason: Some("insufficient_stock".to_owned()),
+            customer: Some("ada".to_owned()),
+            country: Some("United Kingdom".to_owned()),
+            invoice: None,
+            currency: "GBP".to_owned(),
+            total: 500,
+            units: 2,
+            lines: Arc::new(Lines::new(vec![line]).expect("lines")),
+            sequence,
+            placed_at: OffsetDateTime::UNIX_EPOCH,
+            updated_at: OffsetDateTime::UNIX_EPOCH,
+            shortage: Some(Shortage {
+                sku: "BENCH-0001".to_owned(),
+                requested: 2,
+                available: 1,
+            }),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_row_comes_back_as_it_was_written_last() {
+        let database = testkit::postgres().await.url;
+        let mut connection = PgConnection::connect(&database).await.expect("connects");
+        create(&mut connection, 2).await.expect("creates");
+        let none = select(&mut connection, "order_0_00000001").await;
+        assert_eq!(none.expect("selects"), None);
+        for written in [row("placed", 1), row("rejected", 2)] {
+            upsert(&mut connection, &written).await.expect("writes");
+            let read = select(&mut connection, &written.id).await.expect("selects");
+            assert_eq!(read, Some(written));
+        }
+        advance(&mut connection, 1, Offset(41)).await.expect("moves");
+        let next: Vec<i64> = sqlx::query_scalar("SELECT next FROM naive.checkpoints ORDER BY partition")
+            .fetch_all(&mut connection)
+            .await
+            .expect("reads");
+        assert_eq!(next, [0, 42]);
+    }
+
+    #[test]
+    fn it_counts_only_when_every_event_is_in_a_right_row() {
+        let fault = |folded, wrong, events| Found { folded, wrong }.fault(events).is_some();
+        assert!(!fault(7, 0, 7));
+        assert!(fault(6, 0, 7) && fault(7, 1, 7) && fault(0, 0, 0));
+    }
+}
