@@ -58,7 +58,7 @@ pub(crate) async fn g9p(
     if here.contains(&Peer::Emmett) {
         let mut emmett = Emmett::begin(&past, weight.peer_events).await?;
         let series = alternate(&mut rebuilding, &mut emmett, weight.plan).await?;
-        let b = format!("{}, a rebuild from {} events", emmett.version()?, emmett.events);
+        let b = format!("{}, a rebuild from {} events", emmett.version, emmett.events);
         let (a_log, b_log) = (durability.text(), Durability::Postgres.text());
         let logs = format!("A: {a_log}; B: {b_log}");
         rows.extend(figures((&a, &b), &logs, &series));

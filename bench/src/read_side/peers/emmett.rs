@@ -37,6 +37,7 @@ pub(super) fn missing() -> Option<String> {
 /// It as a contender, and its past.
 pub(super) struct Emmett {
     database: String,
+    pub(super) version: String,
     pub(super) events: u64,
     /// Of all orders in its past, by Daybook's live read model.
     total: i64,
@@ -78,22 +79,10 @@ impl Emmett {
         ensure!(events > 0, "emmett has no events");
         Ok(Self {
             database,
+            version: installed()?,
             events,
             total: past.total(events).await?,
         })
-    }
-
-    /// Its name and the version that is installed.
-    pub(super) fn version(&self) -> anyhow::Result<String> {
-        let manifest = directory()
-            .join("node_modules")
-            .join(PACKAGE)
-            .join("package.json");
-        let manifest: Value = serde_json::from_slice(&std::fs::read(&manifest)?)?;
-        let version = manifest["version"]
-            .as_str()
-            .context("its package.json has no version")?;
-        Ok(format!("emmett-postgresql {version}"))
     }
 
     fn fault(&self, rebuilt: &Rebuilt) -> Option<String> {
@@ -103,6 +92,19 @@ impl Emmett {
         (found != expected)
             .then(|| format!("events, rows, confirmed and total are {found:?} instead of {expected:?}"))
     }
+}
+
+/// Its name, and the version that is installed.
+fn installed() -> anyhow::Result<String> {
+    let manifest = directory()
+        .join("node_modules")
+        .join(PACKAGE)
+        .join("package.json");
+    let manifest: Value = serde_json::from_slice(&std::fs::read(&manifest)?)?;
+    let version = manifest["version"]
+        .as_str()
+        .context("its package.json has no version")?;
+    Ok(format!("emmett-postgresql {version}"))
 }
 
 fn script(database: &str, work: &str) -> Command {
