@@ -19,7 +19,7 @@ pub(crate) struct Cell {
     pub(crate) cpu_seconds: f64,
     /// Acknowledged at all, the last answers included: what `cpu_seconds` was spent on.
     pub(crate) worked: u64,
-    /// Bytes of the records (key, value, headers) acknowledged within the time.
+    /// Bytes of the records (key, value, headers) acknowledged within the time; of memory, where that is measured.
     pub(crate) bytes: u64,
     /// In microseconds.
     pub(crate) latencies: Histogram<u64>,
@@ -62,6 +62,11 @@ impl Cell {
     /// Bytes per acknowledged operation.
     pub(crate) fn bytes_each(&self) -> f64 {
         as_float(self.bytes) / as_float(self.acknowledged)
+    }
+
+    /// What a process held at most where `bytes` is that, in MB.
+    pub(crate) fn megabytes_held(&self) -> f64 {
+        as_float(self.bytes) / 1e6
     }
 
     /// Acknowledged operations per second.

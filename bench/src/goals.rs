@@ -9,6 +9,7 @@ use crate::cell::Cell;
 use crate::http::{Http, Pressure};
 use crate::in_process::InProcess;
 use crate::raw::{Pace, Raw};
+use crate::read_side::Peer;
 use crate::report::{Bar, Row};
 use crate::series::{Plan, alternate};
 use crate::shape::Shape;
@@ -29,6 +30,10 @@ pub(crate) struct Weight {
     pub(crate) rate: u32,
     /// Of the past that is projected or rebuilt.
     pub(crate) events: u64,
+    /// The only peer of a rebuild; all of them by default.
+    pub(crate) peer: Option<Peer>,
+    /// Of emmett's past.
+    pub(crate) peer_events: u64,
 }
 
 /// G3: the whole command path against pass-through.

@@ -8,6 +8,7 @@ mod http;
 mod in_process;
 mod load;
 mod memory;
+mod options;
 mod overload;
 mod owners;
 mod pass_through;
@@ -28,15 +29,13 @@ mod verify;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use eventsourcing::topic::Topic;
 
-use goals::Weight;
+use options::Options;
 use report::Row;
-use series::Plan;
 use stage::{Durability, Grounds};
 
 /// The allocator that Daybook has: the limits must not lose by another one.
@@ -66,6 +65,9 @@ enum Action {
     G8(Options),
     /// A whole rebuild against reading its records and writing its rows.
     G9(Options),
+    /// `daybook rebuild` beside a naive projector and beside emmett, with memory; `all` leaves it out.
+    #[command(name = "g9p")]
+    G9P(Options),
     /// How soon an order is visible, against raw produce → consume.
     G10(Options),
     /// An order by its id against a bare handler over the same table.
@@ -94,66 +96,9 @@ enum Action {
     /// Keeps the aggregates of a partition and says what that takes; started by G12.
     #[command(hide = true)]
     Hold(memory::Hold),
-}
-
-#[derive(Args, Clone)]
-struct Options {
-    /// Pairs of cells. Ten is the least that says something.
-    #[arg(long, default_value_t = 10)]
-    pairs: usize,
-    /// Seconds of a cell.
-    #[arg(long, default_value_t = 3.0)]
-    seconds: f64,
-    /// Connections of the closed loop.
-    #[arg(long, default_value_t = 256)]
-    connections: usize,
-    /// Callers of the engine in process.
-    #[arg(long, default_value_t = 1_024)]
-    clients: usize,
-    /// Commands per second of the open loop.
-    #[arg(long, default_value_t = 1_000)]
-    rate: u32,
-    /// Events of the past that is projected or rebuilt.
-    #[arg(long, default_value_t = 1_000_000)]
-    events: u64,
-    /// Partitions of each topic.
-    #[arg(long, default_value_t = 4)]
-    partitions: u32,
-    /// What a Kafka acknowledgement means.
-    #[arg(long, value_enum, default_value_t = Mode::Both)]
-    mode: Mode,
-    /// What librdkafka waits for company with the page cache, in milliseconds, on both sides.
-    #[arg(long, default_value_t = 0.0)]
-    linger_cached_ms: f64,
-    /// The same when each batch is flushed.
-    #[arg(long, default_value_t = 0.2)]
-    linger_flushed_ms: f64,
-    /// The program under test; built in release when it is not named.
-    #[arg(long)]
-    daybook: Option<PathBuf>,
-    /// Puts the table into docs/performance.md.
-    #[arg(long)]
-    write: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Mode {
-    /// In the broker's page cache.
-    PageCache,
-    /// On disk.
-    Flushed,
-    /// One after the other.
-    Both,
-}
-
-impl Mode {
-    const fn durabilities(self) -> &'static [Durability] {
-        match self {
-            Self::PageCache => &[Durability::PageCache],
-            Self::Flushed => &[Durability::Flushed],
-            Self::Both => &[Durability::PageCache, Durability::Flushed],
-        }
-    }
+    /// Projects with a transaction an event; started by G9P.
+    #[command(hide = true)]
+    Naive(read_side::Naive),
 }
 
 #[derive(Args)]
@@ -178,6 +123,7 @@ async fn main() -> anyhow::Result<()> {
         Action::PassThrough(arguments) => return pass_through(arguments).await,
         Action::ById { listen, database } => return read_side::serve_by_id(listen, &database).await,
         Action::Hold(arguments) => return memory::hold(arguments).await,
+        Action::Naive(arguments) => return read_side::project_naively(arguments).await,
         Action::All(options) => (
             &[
                 Goal::G3,
@@ -201,6 +147,7 @@ async fn main() -> anyhow::Result<()> {
         Action::G7(options) => (&[Goal::G7], options),
         Action::G8(options) => (&[Goal::G8], options),
         Action::G9(options) => (&[Goal::G9], options),
+        Action::G9P(options) => (&[Goal::G9P], options),
         Action::G10(options) => (&[Goal::G10], options),
         Action::G11(options) => (&[Goal::G11], options),
         Action::G12(options) => (&[Goal::G12], options),
@@ -233,6 +180,7 @@ enum Goal {
     G7,
     G8,
     G9,
+    G9P,
     G10,
     G11,
     G12,
@@ -268,22 +216,13 @@ async fn measure(goals: &[Goal], options: &Options) -> anyhow::Result<Vec<Row>> 
         linger_cached_ms: options.linger_cached_ms,
         linger_flushed_ms: options.linger_flushed_ms,
     };
-    let weight = Weight {
-        plan: Plan {
-            pairs: options.pairs,
-            cell: Duration::from_secs_f64(options.seconds),
-        },
-        connections: options.connections,
-        clients: options.clients,
-        rate: options.rate,
-        events: options.events,
-    };
+    let weight = options.weight();
     let mut rows = Vec::new();
     for goal in goals {
         let durabilities = match goal {
             Goal::Postgres => &[Durability::Postgres],
             // Nobody flushes what is read.
-            Goal::G8 | Goal::G9 | Goal::G11 | Goal::G12 | Goal::G13 => &[Durability::PageCache],
+            Goal::G8 | Goal::G9 | Goal::G9P | Goal::G11 | Goal::G12 | Goal::G13 => &[Durability::PageCache],
             Goal::G3 | Goal::G4 | Goal::G5 | Goal::G7 | Goal::G10 | Goal::G14 | Goal::Null => {
                 options.mode.durabilities()
             }
@@ -296,6 +235,7 @@ async fn measure(goals: &[Goal], options: &Options) -> anyhow::Result<Vec<Row>> 
                 Goal::G7 => goals::g7(&grounds, weight, *durability).await?,
                 Goal::G8 => read_side::g8(&grounds, weight, *durability).await?,
                 Goal::G9 => read_side::g9(&grounds, weight, *durability).await?,
+                Goal::G9P => read_side::g9p(&grounds, weight, *durability).await?,
                 Goal::G10 => read_side::g10(&grounds, weight, *durability).await?,
                 Goal::G11 => read_side::g11(&grounds, weight, *durability).await?,
                 Goal::G12 => memory::g12(&grounds, weight, *durability).await?,

@@ -116,6 +116,13 @@ async fn create_topics(binary: &Path, place: &Place, directory: &Path) -> anyhow
     }
 }
 
+/// A rebuild of a read model that is there.
+pub(crate) fn rebuild(binary: &Path, place: &Place, directory: &Path, name: &str) -> Command {
+    let mut command = place.command(binary, directory);
+    command.args(["rebuild", name, "--json"]);
+    command
+}
+
 /// The limit, by this program itself.
 pub(crate) async fn pass_through(target: &Target) -> anyhow::Result<Server> {
     let directory = tempfile::tempdir()?;

@@ -1,7 +1,7 @@
 //! Orders of the past on several partitions, and a live read model that has them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use domain::ids::{Country, CustomerId};
 use domain::money::Price;
@@ -11,18 +11,19 @@ use domain::sku::Sku;
 use eventsourcing::aggregate::Aggregate;
 use eventsourcing::ids::{AggregateId, Sequence};
 use eventsourcing::log::Log;
-use eventsourcing::topic::Topic;
+use eventsourcing::topic::{Topic, TopicPartition};
 use eventsourcing_postgres::projection::Projection;
 use eventsourcing_postgres::rebuild::Rebuilder;
 use projections::orders::Orders;
 use sqlx::PgPool;
+use tokio::task::JoinSet;
 
 use crate::history::{BATCH, History};
 use crate::projector;
 use crate::stage::{Durability, Grounds, kafka};
 
 /// Each order is placed and confirmed.
-const EVENTS_OF_AN_ORDER: u64 = 2;
+pub(super) const EVENTS_OF_AN_ORDER: u64 = 2;
 /// An order has one to so many lines.
 const LINES_MAX: u64 = 5;
 
@@ -48,9 +49,9 @@ impl Past {
         let orders = events.div_ceil(EVENTS_OF_AN_ORDER * u64::from(partitions));
         let events = orders * EVENTS_OF_AN_ORDER * u64::from(partitions);
         eprintln!("{events} events in {partitions} partitions of {topic}");
-        for partition in 0..partitions {
-            write(&log, &topic, partition, orders).await?;
-        }
+        let began = Instant::now();
+        write_all(&log, &topic, partitions, orders).await?;
+        eprintln!("written in {:.1} s", began.elapsed().as_secs_f64());
         let rebuilder = Rebuilder {
             pool,
             log,
@@ -73,6 +74,16 @@ impl Past {
     pub(super) async fn rows(&self) -> anyhow::Result<i64> {
         let count = sqlx::query_scalar("SELECT count(*) FROM read.orders");
         Ok(count.fetch_one(&self.rebuilder.pool).await?)
+    }
+
+    /// What the first orders that have so many events come to. They are counted across the partitions, one of each in turn.
+    pub(super) async fn total(&self, events: u64) -> anyhow::Result<i64> {
+        let sum = "SELECT coalesce(sum(total), 0)::BIGINT FROM read.orders
+                   WHERE split_part(id, '_', 3)::BIGINT * $1 + split_part(id, '_', 2)::BIGINT < $2";
+        let sum = sqlx::query_scalar(sum)
+            .bind(i64::from(self.partitions))
+            .bind(i64::try_from(events / EVENTS_OF_AN_ORDER)?);
+        Ok(sum.fetch_one(&self.rebuilder.pool).await?)
     }
 
     /// Runs the live projector on the tables in this database until it has all there is; how long that took.
@@ -105,8 +116,21 @@ async fn done(pool: &PgPool, topic: &Topic, expected: i64) -> anyhow::Result<boo
     Ok(done == expected)
 }
 
-async fn write(log: &Arc<dyn Log>, topic: &Topic, partition: u32, orders: u64) -> anyhow::Result<()> {
-    let history = History::begin(Arc::clone(log), topic.partition(partition)).await?;
+/// All partitions at once, each by a task of its own: a partition waits for each of its appends.
+async fn write_all(log: &Arc<dyn Log>, topic: &Topic, partitions: u32, orders: u64) -> anyhow::Result<()> {
+    let mut writing = JoinSet::new();
+    for partition in 0..partitions {
+        writing.spawn(write(Arc::clone(log), topic.partition(partition), orders));
+    }
+    while let Some(written) = writing.join_next().await {
+        written??;
+    }
+    Ok(())
+}
+
+async fn write(log: Arc<dyn Log>, at: TopicPartition, orders: u64) -> anyhow::Result<()> {
+    let partition = at.partition;
+    let history = History::begin(log, at).await?;
     let mut batch = Vec::with_capacity(BATCH);
     for number in 0..orders {
         let id: AggregateId = order(partition, number).parse()?;
