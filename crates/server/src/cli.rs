@@ -38,6 +38,14 @@ pub struct Cli {
     pub flags: Flags,
 }
 
+impl Command {
+    /// Whether it is work beside a shop that may be running on the same machine, and can wait.
+    #[must_use]
+    pub const fn gives_way(&self) -> bool {
+        matches!(self, Self::Rebuild(_) | Self::Verify { .. })
+    }
+}
+
 /// What can be done.
 #[derive(Debug, Subcommand)]
 pub enum Command {

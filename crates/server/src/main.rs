@@ -10,8 +10,17 @@ use server::cli::{Cli, run};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Of what leaves the processors to the shop: half way to the lowest.
+const NICE: i32 = 10;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Before there are threads: each has a priority of its own, and gets it from the one that starts it.
+    if cli.command.gives_way()
+        && let Err(error) = rustix::process::setpriority_process(None, NICE)
+    {
+        eprintln!("cannot lower the priority of this process: {error}");
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

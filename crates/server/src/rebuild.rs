@@ -123,10 +123,18 @@ fn rebuilder(parts: &Parts, projection: Projection) -> Rebuilder {
 fn limits(parts: &Parts, events_per_s: Option<NonZeroU64>) -> Limits {
     Limits {
         memory_bytes: parts.config.rebuild.memory_bytes,
-        workers: parts.config.rebuild.workers,
+        workers: workers(parts.config.rebuild.workers),
         events_per_s,
         stop: CancellationToken::new(),
     }
+}
+
+/// As many as are set, or half of the processors.
+fn workers(set: usize) -> usize {
+    if set > 0 {
+        return set;
+    }
+    std::thread::available_parallelism().map_or(1, |processors| (processors.get() / 2).max(1))
 }
 
 /// A second signal ends the process as it always does.

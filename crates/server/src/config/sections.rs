@@ -184,8 +184,8 @@ section!(
     Rebuild {
         /// Rows held in memory, of all workers together; beyond it they are written out and read back when needed.
         memory_bytes: usize = 268_435_456,
-        /// Partitions read at once.
-        workers: usize = 2,
+        /// Partitions read at once; 0 for half of the processors, which leaves the shop the others.
+        workers: usize = 0,
     }
 );
 
