@@ -28,6 +28,16 @@ const REFUSE: &str = "
         FOR EACH ROW WHEN (NEW.sku = 'MUG') EXECUTE FUNCTION refuse()";
 const MEND: &str = "DROP TRIGGER refuse ON availability_v1.availability";
 
+/// Waits until the metrics have this line.
+async fn measures(shop: &Shop, line: &str) {
+    let url = format!("{}/metrics", shop.process.queries);
+    testkit::eventually(line, PATIENCE, async || {
+        let answer = reqwest::get(&url).await.ok()?;
+        answer.text().await.ok()?.contains(line).then_some(())
+    })
+    .await;
+}
+
 async fn what_the_table_refused_is_folded_once_it_is_mended(log: Log) {
     let shop = open(log).await;
     let mut database = database(&shop).await;
@@ -40,6 +50,7 @@ async fn what_the_table_refused_is_folded_once_it_is_mended(log: Log) {
     receive(&shop, "CUP", 1).await;
     shows(&shop, "CUP", 11).await;
     waiting(&mut database, "availability", 2).await;
+    measures(&shop, "daybook_projection_events_parked{projection=\"availability\"} 2\n").await;
     assert_eq!(on_hand(&shop, "MUG").await, 10);
 
     let listed = said(&shop, &["parked", "list"], true).await;
@@ -67,6 +78,7 @@ async fn what_the_table_refused_is_folded_once_it_is_mended(log: Log) {
     let retried = said(&shop, &["parked", "retry", "--all"], true).await;
     assert_eq!(retried, "availability \"stock_MUG\": 2 applied, none wait\n");
     shows(&shop, "MUG", 12).await;
+    measures(&shop, "daybook_projection_events_parked{projection=\"availability\"} 0\n").await;
     // The live projection goes on where the retry ended.
     receive(&shop, "MUG", 3).await;
     shows(&shop, "MUG", 13).await;

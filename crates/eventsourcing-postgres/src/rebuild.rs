@@ -39,7 +39,7 @@ pub use control::{Status, status};
 use course::Course;
 pub use course::{PartitionProgress, Phase, Progress, offsets};
 pub use error::RebuildError;
-pub use parked::{ParkedKey, list as parked};
+pub use parked::{ParkedKey, count as parked_now, list as parked};
 pub use redrive::{Left, Redriven, Skip};
 pub use snapshot::{Built, Snapshotter};
 pub use snapshots::{Kept, snapshots};

@@ -25,6 +25,14 @@ pub const OWNER_AGGREGATES: &str = "daybook_owner_aggregates";
 pub const PROJECTION_BATCH_RECORDS: &str = "daybook_projection_batch_records";
 /// Counter: events parked, by `projection`.
 pub const PROJECTION_PARKED: &str = "daybook_projection_parked_events_total";
+/// Gauge: events that are parked now, in the live version, by `projection`.
+pub const PROJECTION_PARKED_NOW: &str = "daybook_projection_events_parked";
+/// Gauge: 1 while somebody rebuilds it, on whatever node, by `projection`.
+pub const REBUILD_RUNNING: &str = "daybook_rebuild_running";
+/// Gauge: records that the rebuild has come to, by `projection`; 0 when there is none.
+pub const REBUILD_RECORDS: &str = "daybook_rebuild_log_records";
+/// Gauge: records that it has to come to, by `projection`; 0 when there is none.
+pub const REBUILD_RECORDS_TARGET: &str = "daybook_rebuild_log_records_target";
 /// Counter: commands a process has sent, by `process` and `outcome`.
 pub const PROCESS_COMMANDS: &str = "daybook_process_commands_total";
 /// Histogram, seconds: how long a read waited for its position, by `projection` and `outcome`.
@@ -103,6 +111,22 @@ pub fn describe() {
         PROJECTION_PARKED,
         Unit::Count,
         "Events set aside because they could not be applied"
+    );
+    describe_gauge!(
+        PROJECTION_PARKED_NOW,
+        Unit::Count,
+        "Events that are parked now, and keep those behind them of their keys waiting"
+    );
+    describe_gauge!(REBUILD_RUNNING, Unit::Count, "Whether it is being rebuilt");
+    describe_gauge!(
+        REBUILD_RECORDS,
+        Unit::Count,
+        "Records of the log that a rebuild has come to"
+    );
+    describe_gauge!(
+        REBUILD_RECORDS_TARGET,
+        Unit::Count,
+        "Records of the log that a rebuild has to come to"
     );
     describe_counter!(PROCESS_COMMANDS, Unit::Count, "Commands sent by a process");
     describe_histogram!(

@@ -1,5 +1,7 @@
 //! The projections.
 
+mod figures;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,12 +46,13 @@ pub fn start(process: &mut Process) -> anyhow::Result<Projecting> {
     let set = &parts.config.projections;
     // One member for all: the projections of a topic work on the same partitions.
     let shares = shares(process, "projections", &parts.all_topics())?;
-    let mut statuses = Vec::new();
+    let (mut statuses, mut names) = (Vec::new(), Vec::new());
     let read_models = projections::read_models().into_iter().map(|one| (one, None));
     let linger = Duration::from_millis(set.states_linger_ms);
     let all = read_models.chain(projections::states().into_iter().map(|one| (one, Some(linger))));
     for (projection, linger) in all {
         let (name, topic) = (projection.name(), parts.topic(projection.service()));
+        names.push(name);
         let share = shares.get(&topic).cloned();
         let share = share.with_context(|| format!("{name} folds a topic that is none of the shop's"))?;
         let limits = projection::Config::default();
@@ -75,6 +78,13 @@ pub fn start(process: &mut Process) -> anyhow::Result<Projecting> {
             statuses.push(status);
         }
     }
+    let stop = process.supervisor.stop_of(Stage::Readers);
+    process.supervisor.spawn(Stage::Readers, "figures", async move {
+        tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            never = figures::keep(parts.pool, names) => match never {},
+        }
+    });
     Ok(Projecting(statuses))
 }
 

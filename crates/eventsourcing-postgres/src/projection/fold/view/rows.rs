@@ -1,0 +1,218 @@
+//! The rows of a view in memory: few for a moment, or as many as a rebuild may hold.
+
+use std::collections::{HashMap, HashSet};
+
+use async_trait::async_trait;
+use eventsourcing::projection::{Change, Row, View};
+use eventsourcing::readers::{Event, Key};
+use serde_json::value::RawValue;
+use sqlx::types::Json;
+use sqlx::{AssertSqlSafe, PgConnection};
+
+use super::checked;
+use crate::projection::copy_in::copy_in;
+use crate::projection::fold::{BEHIND, Parked, Rows, Writing, write};
+use crate::projection::{ProjectionError, table};
+
+/// What a row takes beside its text: key, place in the map, allocations.
+pub(super) const ROW_BYTES: usize = 256;
+/// Fewer new rows go with the changed ones: `COPY` is a statement of its own.
+const COPY_ROWS_MIN: usize = 50;
+/// Rows in one statement.
+const STATEMENT_ROWS_MAX: usize = 5_000;
+
+/// A row that has been loaded or folded.
+struct Slot<R> {
+    row: Option<R>,
+    /// Whether the table has one.
+    stored: bool,
+    touched: bool,
+    /// What it takes, roughly.
+    bytes: usize,
+    /// Takes before it was loaded or folded the last time.
+    takes: u64,
+}
+
+/// The rows of a view in memory.
+pub(super) struct ViewRows<V: View> {
+    slots: HashMap<String, Slot<V::Row>>,
+    fresh: bool,
+    bytes: usize,
+    /// Lent to each row in turn.
+    text: Vec<u8>,
+    takes: u64,
+}
+
+impl<V: View> ViewRows<V> {
+    /// None; `fresh` when the table has none either.
+    pub(super) fn new(fresh: bool) -> Self {
+        Self {
+            slots: HashMap::new(),
+            fresh,
+            bytes: 0,
+            text: Vec::new(),
+            takes: 0,
+        }
+    }
+}
+
+async fn load<V: View>(
+    connection: &mut PgConnection,
+    schema: &str,
+    keys: &[String],
+) -> Result<HashMap<String, V::Row>, ProjectionError> {
+    let sql = table::load(schema, &V::Row::TABLE);
+    let rows: Vec<(String, Json<Box<RawValue>>)> = sqlx::query_as(AssertSqlSafe(sql))
+        .bind(keys)
+        .fetch_all(connection)
+        .await?;
+    let decode = |(key, Json(row)): (String, Json<Box<RawValue>>)| {
+        let row = serde_json::from_str(row.get());
+        Ok((key, row.map_err(row_error::<V::Row>)?))
+    };
+    rows.into_iter().map(decode).collect()
+}
+
+fn row_error<R: Row>(source: serde_json::Error) -> ProjectionError {
+    let table = R::TABLE.name;
+    ProjectionError::Row { table, source }
+}
+
+#[async_trait]
+impl<V: View> Rows for ViewRows<V> {
+    async fn load(
+        &mut self,
+        connection: &mut PgConnection,
+        schema: &str,
+        events: &[Event],
+    ) -> Result<(), ProjectionError> {
+        if self.fresh {
+            return Ok(());
+        }
+        let keys: HashSet<String> = events.iter().map(|event| event.key().1).collect();
+        let keys: Vec<String> = keys
+            .into_iter()
+            .filter(|key| !self.slots.contains_key(key))
+            .collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let mut rows = load::<V>(connection, schema, &keys).await?;
+        for key in keys {
+            let row = rows.remove(&key);
+            let stored = row.is_some();
+            self.bytes += ROW_BYTES;
+            self.slots.insert(
+                key,
+                Slot {
+                    row,
+                    stored,
+                    touched: false,
+                    bytes: ROW_BYTES,
+                    takes: self.takes,
+                },
+            );
+        }
+        Ok(())
+    }
+
+    fn fold(&mut self, events: &[Event], parked: &mut HashSet<Key>) -> Vec<Parked> {
+        let mut refused = Vec::new();
+        for event in events {
+            let place = event.key();
+            if parked.contains(&place) {
+                refused.push(Parked::of(event, BEHIND.to_owned()));
+                continue;
+            }
+            let row = self.slots.get(&place.1).and_then(|slot| slot.row.as_ref());
+            let (row, bytes) = match checked::<V>(row, event, &mut self.text) {
+                Ok((Change::Keep, _)) => continue,
+                Ok((Change::Delete, _)) => (None, 0),
+                Ok((Change::Put(row), bytes)) => (Some(row), bytes),
+                Err(error) => {
+                    parked.insert(place);
+                    refused.push(Parked::of(event, error));
+                    continue;
+                }
+            };
+            let slot = self.slots.entry(place.1).or_insert(Slot {
+                row: None,
+                stored: false,
+                touched: true,
+                bytes: 0,
+                takes: 0,
+            });
+            slot.row = row;
+            slot.touched = true;
+            slot.bytes = bytes;
+            slot.takes = self.takes;
+            self.bytes += bytes;
+        }
+        refused
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn take(&mut self) -> Box<dyn Rows> {
+        let changed = self.slots.iter_mut().filter(|(_, slot)| slot.touched);
+        let slots = changed.map(|(key, slot)| {
+            let taken = Slot {
+                row: slot.row.clone(),
+                ..*slot
+            };
+            slot.touched = false;
+            slot.stored = slot.row.is_some();
+            (key.clone(), taken)
+        });
+        let slots = slots.collect();
+        self.takes += 1;
+        Box::new(Self {
+            slots,
+            ..Self::new(false)
+        })
+    }
+
+    fn forget(&mut self, taken: u64) {
+        self.slots.retain(|_, slot| slot.takes >= taken);
+        self.bytes = self.slots.values().map(|slot| slot.bytes).sum();
+    }
+
+    async fn write(
+        self: Box<Self>,
+        connection: &mut PgConnection,
+        schema: &str,
+        writing: Writing,
+    ) -> Result<(), ProjectionError> {
+        let (mut new, mut changed, mut deleted) = (Vec::new(), Vec::new(), Vec::new());
+        for (key, slot) in self.slots {
+            let Slot {
+                row, stored, touched, ..
+            } = slot;
+            match row {
+                _ if !touched => {}
+                Some(row) if writing == Writing::Copy && !stored => new.push(row),
+                Some(row) => changed.push(row),
+                None if stored => deleted.push(key),
+                None => {}
+            }
+        }
+        if new.len() < COPY_ROWS_MIN {
+            changed.append(&mut new);
+        }
+        copy_in(&mut *connection, schema, &V::Row::TABLE, new).await?;
+        for rows in changed.chunks(STATEMENT_ROWS_MAX) {
+            let rows: Vec<&V::Row> = rows.iter().collect();
+            write(&mut *connection, table::upsert(schema, &V::Row::TABLE), &rows).await?;
+        }
+        if !deleted.is_empty() {
+            let sql = table::delete(schema, &V::Row::TABLE);
+            sqlx::query(AssertSqlSafe(sql))
+                .bind(deleted)
+                .execute(connection)
+                .await?;
+        }
+        Ok(())
+    }
+}
