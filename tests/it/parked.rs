@@ -50,7 +50,11 @@ async fn what_the_table_refused_is_folded_once_it_is_mended(log: Log) {
     receive(&shop, "CUP", 1).await;
     shows(&shop, "CUP", 11).await;
     waiting(&mut database, "availability", 2).await;
-    measures(&shop, "daybook_projection_events_parked{projection=\"availability\"} 2\n").await;
+    measures(
+        &shop,
+        "daybook_projection_events_parked{projection=\"availability\"} 2\n",
+    )
+    .await;
     assert_eq!(on_hand(&shop, "MUG").await, 10);
 
     let listed = said(&shop, &["parked", "list"], true).await;
@@ -78,7 +82,11 @@ async fn what_the_table_refused_is_folded_once_it_is_mended(log: Log) {
     let retried = said(&shop, &["parked", "retry", "--all"], true).await;
     assert_eq!(retried, "availability \"stock_MUG\": 2 applied, none wait\n");
     shows(&shop, "MUG", 12).await;
-    measures(&shop, "daybook_projection_events_parked{projection=\"availability\"} 0\n").await;
+    measures(
+        &shop,
+        "daybook_projection_events_parked{projection=\"availability\"} 0\n",
+    )
+    .await;
     // The live projection goes on where the retry ended.
     receive(&shop, "MUG", 3).await;
     shows(&shop, "MUG", 13).await;
