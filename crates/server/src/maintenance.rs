@@ -3,7 +3,7 @@
 use anyhow::bail;
 
 use eventsourcing_postgres::projection::ProjectionError;
-use eventsourcing_postgres::rebuild::RebuildError;
+use eventsourcing_postgres::rebuild::{self, RebuildError};
 
 use crate::parts::{Parts, generation, home};
 use crate::rebuild::named;
@@ -19,13 +19,7 @@ pub async fn create_topics(parts: &Parts) -> anyhow::Result<()> {
 
 /// What waits in each projection, with its cure. Not an error: the others' keys go on.
 async fn parked(parts: &Parts) -> anyhow::Result<Vec<String>> {
-    let waiting: Vec<(String, i64)> = sqlx::query_as(
-        "SELECT e.projection, count(*) FROM daybook.parked_events e
-         JOIN daybook.projections p ON p.name = e.projection AND p.version = e.version AND p.status = 'active'
-         GROUP BY 1 ORDER BY 1",
-    )
-    .fetch_all(&parts.pool)
-    .await?;
+    let waiting = rebuild::parked_now(&parts.pool).await?;
     let line = |(projection, events): (String, i64)| {
         format!("warning: {projection} has events parked: {events}; see `daybook parked list {projection}`")
     };

@@ -71,23 +71,28 @@ pub(crate) async fn read(
     Ok(rows.into_iter().map(entry).collect())
 }
 
+/// The statement that moves checkpoints of the version `$version`, after `$before`; a macro, for `concat!` takes no constants.
+macro_rules! advance {
+    ($before:literal, $version:literal) => {
+        concat!(
+            $before,
+            r#"UPDATE daybook.checkpoints c SET "offset" = m.after, epoch = m.epoch, owner = m.owner
+               FROM UNNEST($4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::uuid[])
+                   AS m (partition, before, after, epoch, owner)
+               WHERE c.projection = $1 AND c.topic = $3 AND c.partition = m.partition AND c."offset" = m.before
+                 AND c.version = "#,
+            $version
+        )
+    };
+}
+
 /// Moves the partitions that changed of a projection's version, each by compare-and-set; false when somebody was faster.
 pub(crate) async fn advance(
     connection: &mut PgConnection,
     of: (&str, i32, &Topic),
     moves: &[Move],
 ) -> Result<bool, sqlx::Error> {
-    step(
-        connection,
-        r#"UPDATE daybook.checkpoints c SET "offset" = m.after, epoch = m.epoch, owner = m.owner
-           FROM UNNEST($4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::uuid[])
-               AS m (partition, before, after, epoch, owner)
-           WHERE c.projection = $1 AND c.version = $2 AND c.topic = $3
-             AND c.partition = m.partition AND c."offset" = m.before"#,
-        of,
-        moves,
-    )
-    .await
+    step(connection, advance!("", "$2"), of, moves).await
 }
 
 /// The same, only while the version is the active one; its row is locked first, against a switch, until the transaction
@@ -97,20 +102,13 @@ pub(super) async fn advance_active(
     of: (&str, i32, &Topic),
     moves: &[Move],
 ) -> Result<bool, sqlx::Error> {
-    step(
-        connection,
-        r#"WITH active AS MATERIALIZED (
-               SELECT version FROM daybook.projections
-               WHERE name = $1 AND version = $2 AND status = 'active' FOR SHARE)
-           UPDATE daybook.checkpoints c SET "offset" = m.after, epoch = m.epoch, owner = m.owner
-           FROM UNNEST($4::integer[], $5::bigint[], $6::bigint[], $7::bigint[], $8::uuid[])
-               AS m (partition, before, after, epoch, owner)
-           WHERE c.projection = $1 AND c.version = (SELECT version FROM active) AND c.topic = $3
-             AND c.partition = m.partition AND c."offset" = m.before"#,
-        of,
-        moves,
-    )
-    .await
+    let sql = advance!(
+        "WITH active AS MATERIALIZED (
+             SELECT version FROM daybook.projections
+             WHERE name = $1 AND version = $2 AND status = 'active' FOR SHARE) ",
+        "(SELECT version FROM active)"
+    );
+    step(connection, sql, of, moves).await
 }
 
 async fn step(

@@ -128,6 +128,26 @@ pub(crate) trait Reference: Send {
     ) -> Result<Vec<String>, ProjectionError>;
 }
 
+/// Folds one event after the other, but for those behind a parked one of their key. Returns what was not applied, whose
+/// keys are `parked` then.
+fn each(
+    events: &[Event],
+    parked: &mut HashSet<Key>,
+    mut fold: impl FnMut(&Event, &str) -> Result<(), String>,
+) -> Vec<Parked> {
+    let mut refused = Vec::new();
+    for event in events {
+        let place = event.key();
+        if parked.contains(&place) {
+            refused.push(Parked::of(event, BEHIND.to_owned()));
+        } else if let Err(error) = fold(event, &place.1) {
+            parked.insert(place);
+            refused.push(Parked::of(event, error));
+        }
+    }
+    refused
+}
+
 const BEHIND: &str = "an earlier event of this key is parked";
 
 /// Keys in a sample.

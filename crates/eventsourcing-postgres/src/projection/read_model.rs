@@ -111,9 +111,9 @@ impl ReadModel for PostgresReadModel {
             topic,
             scanned: &scanned,
         };
-        let mut folded = ahead.and_then(|ahead| ahead.downcast::<Folded>().ok());
+        let folded = ahead.and_then(|ahead| ahead.downcast::<Folded>().ok());
         let apply = async |connection: &mut PgConnection| {
-            let folded = folded.take().map(|folded| *folded);
+            let folded = folded.map(|folded| *folded);
             batch.apply_live(connection, &self.ahead, folded).await
         };
         Ok(self.on_database(apply).await?)

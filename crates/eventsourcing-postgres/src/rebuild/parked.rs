@@ -72,12 +72,12 @@ pub async fn list(pool: &PgPool, projections: &[&str], limit: u32) -> Result<Vec
     Ok(rows.into_iter().map(entry).collect())
 }
 
-/// How many events are parked in live versions, by projection; those without any are not named.
+/// How many events are parked in live versions, by projection, in their names' order; those without any are not named.
 pub async fn count(pool: &PgPool) -> Result<Vec<(String, i64)>, sqlx::Error> {
     sqlx::query_as(
         "SELECT e.projection, count(*) FROM daybook.parked_events e
          JOIN daybook.projections p ON p.name = e.projection AND p.version = e.version AND p.status = 'active'
-         GROUP BY 1",
+         GROUP BY 1 ORDER BY 1",
     )
     .fetch_all(pool)
     .await

@@ -10,7 +10,7 @@ use eventsourcing::readers::{Event, Key};
 use serde_json::Value;
 use sqlx::PgConnection;
 
-use super::{BEHIND, Fold, Parked, Reference, Rows, Sample, Told, Writing, decoded, write};
+use super::{Fold, Parked, Reference, Rows, Sample, Told, Writing, decoded, each, write};
 use crate::projection::{ProjectionError, table};
 
 pub(in crate::projection) struct TallyFold<T>(PhantomData<fn() -> T>);
@@ -73,26 +73,12 @@ impl<T: Tally> Rows for Sums<T> {
     }
 
     fn fold(&mut self, events: &[Event], parked: &mut HashSet<Key>) -> Vec<Parked> {
-        let mut refused = Vec::new();
-        for event in events {
-            let place = event.key();
-            if parked.contains(&place) {
-                refused.push(Parked::of(event, BEHIND.to_owned()));
-                continue;
+        each(events, parked, |event, _| {
+            for counter in count::<T>(event)? {
+                add(self.0.entry(counter.key()).or_default(), counter);
             }
-            match count::<T>(event) {
-                Ok(counted) => {
-                    for counter in counted {
-                        add(self.0.entry(counter.key()).or_default(), counter);
-                    }
-                }
-                Err(error) => {
-                    parked.insert(place);
-                    refused.push(Parked::of(event, error));
-                }
-            }
-        }
-        refused
+            Ok(())
+        })
     }
 
     fn bytes(&self) -> usize {

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::checked;
 use crate::projection::copy_in::copy_in;
-use crate::projection::fold::{BEHIND, Parked, Rows, Writing, write};
+use crate::projection::fold::{Parked, Rows, Writing, each, write};
 use crate::projection::{ProjectionError, table};
 
 /// What a row takes beside its text: key, place in the map, allocations.
@@ -117,38 +117,26 @@ impl<V: View> Rows for ViewRows<V> {
     }
 
     fn fold(&mut self, events: &[Event], parked: &mut HashSet<Key>) -> Vec<Parked> {
-        let mut refused = Vec::new();
-        for event in events {
-            let place = event.key();
-            if parked.contains(&place) {
-                refused.push(Parked::of(event, BEHIND.to_owned()));
-                continue;
-            }
-            let row = self.slots.get(&place.1).and_then(|slot| slot.row.as_ref());
-            let (row, bytes) = match checked::<V>(row, event, &mut self.text) {
-                Ok((Change::Keep, _)) => continue,
-                Ok((Change::Delete, _)) => (None, 0),
-                Ok((Change::Put(row), bytes)) => (Some(row), bytes),
-                Err(error) => {
-                    parked.insert(place);
-                    refused.push(Parked::of(event, error));
-                    continue;
-                }
+        each(events, parked, |event, key| {
+            let slot = self.slots.get(key);
+            let stored = slot.is_some_and(|slot| slot.stored);
+            let row = slot.and_then(|slot| slot.row.as_ref());
+            let (row, bytes) = match checked::<V>(row, event, &mut self.text)? {
+                (Change::Keep, _) => return Ok(()),
+                (Change::Delete, _) => (None, 0),
+                (Change::Put(row), bytes) => (Some(row), bytes),
             };
-            let slot = self.slots.entry(place.1).or_insert(Slot {
-                row: None,
-                stored: false,
+            let folded = Slot {
+                row,
+                stored,
                 touched: true,
-                bytes: 0,
-                takes: 0,
-            });
-            slot.row = row;
-            slot.touched = true;
-            slot.bytes = bytes;
-            slot.takes = self.takes;
+                bytes,
+                takes: self.takes,
+            };
+            self.slots.insert(key.to_owned(), folded);
             self.bytes += bytes;
-        }
-        refused
+            Ok(())
+        })
     }
 
     fn bytes(&self) -> usize {
