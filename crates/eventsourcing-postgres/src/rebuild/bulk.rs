@@ -36,11 +36,11 @@ pub(super) async fn run(
             return Ok(());
         }
         first = false;
+        let missing_of = |partition: &u32| missing(&of(&here, *partition), &of(&targets, *partition));
         let mut queue: Vec<u32> = targets.keys().copied().collect();
+        queue.retain(|partition| missing_of(partition) > 0);
         // The longest first: it ends last.
-        queue.sort_by_key(|partition| {
-            std::cmp::Reverse(missing(&of(&here, *partition), &of(&targets, *partition)))
-        });
+        queue.sort_by_key(|partition| std::cmp::Reverse(missing_of(partition)));
         let workers = limits.workers.clamp(1, queue.len().max(1));
         let Rebuilder {
             topic, projection, ..
@@ -133,18 +133,24 @@ impl Bulk {
 
     /// Folds one partition up to its target.
     async fn partition(&self, connection: &mut PgConnection, partition: u32) -> Result<(), RebuildError> {
-        let (mut here, targets) = (of(&self.here, partition), of(&self.targets, partition));
+        let (here, targets) = (of(&self.here, partition), of(&self.targets, partition));
         let mut parked = self.parked(&mut *connection, partition).await?;
         let mut fresh = here[&partition] == Checkpoint::default();
-        while missing(&here, &targets) > 0 {
-            self.course.go_on().await?;
+        // One for all stretches: what it has fetched ahead is not fetched again.
+        let mut reading = Reading::begin(&self.rebuilder, here, &targets).await?;
+        while !reading.is_over() {
+            if !self.course.is_wanted() {
+                self.course.go_on().await?;
+                // A pause may outlast what a client has.
+                reading = Reading::begin(&self.rebuilder, reading.here().clone(), &targets).await?;
+            }
             let stretch = self
-                .stretch(&mut *connection, &here, &targets, &mut parked, fresh)
+                .stretch(&mut *connection, &mut reading, &mut parked, fresh)
                 .await?;
             if self.course.is_cancelled() {
-                continue;
+                return Err(RebuildError::Cancelled(self.course.projection.clone()));
             }
-            here = stretch.to.clone();
+            let here = stretch.to.clone();
             let stored = self.store(&mut *connection, stretch).await;
             match stored {
                 Err(refused) if refused.is_data() => {
@@ -164,16 +170,15 @@ impl Bulk {
     async fn stretch(
         &self,
         connection: &mut PgConnection,
-        from: &Checkpoints,
-        targets: &Checkpoints,
+        reading: &mut Reading<'_>,
         parked: &mut HashSet<Key>,
         fresh: bool,
     ) -> Result<Stretch, RebuildError> {
         let projection = &self.rebuilder.projection;
         let schema = schema(projection.name.as_str(), self.version);
+        let from = reading.here().clone();
         let mut rows = projection.fold.rows(fresh);
         let (mut refused, mut refused_bytes) = (Vec::new(), 0);
-        let mut reading = Reading::begin(&self.rebuilder, from.clone(), targets).await?;
         while !reading.is_over()
             && rows.bytes() + refused_bytes < self.memory_bytes
             && self.course.is_wanted()
@@ -195,7 +200,7 @@ impl Bulk {
         Ok(Stretch {
             rows,
             refused,
-            from: from.clone(),
+            from,
             to: reading.here().clone(),
         })
     }

@@ -2,13 +2,13 @@
 //! live one up. A snapshot keeps the live rows as they are at some checkpoint; the new version folds
 //! up to it; then both are hashed, and only what differs is looked at row by row.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use eventsourcing::projection::Table;
 use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool};
 
 use super::build::Build;
-use super::{RebuildError, Rebuilder, versions};
+use super::{RebuildError, Rebuilder};
 use crate::deadline::lend;
 use crate::projection::{Projection, read_checkpoints, schema, shape};
 
@@ -65,17 +65,46 @@ pub(super) async fn with_live(
     build.fold_to(&mut *connection, &targets).await?;
     let (live, rebuilt) = (schema(name, live), schema(name, build.version));
     let (before, after) = tokio::try_join!(
-        parts(&mut snapshot, &live, table),
-        parts(&mut *connection, &rebuilt, table),
+        whole(&mut snapshot, &live, table),
+        whole(&mut *connection, &rebuilt, table),
     )?;
+    let examples = if before == after {
+        Vec::new()
+    } else {
+        differences(&mut snapshot, connection, (&live, &rebuilt), table).await?
+    };
+    snapshot.execute("ROLLBACK").await?;
+    snapshot.give_back();
+    if before != after {
+        return Err(RebuildError::Differs {
+            projection: projection.name.clone(),
+            examples,
+        });
+    }
+    Ok(after.0)
+}
+
+/// Some rows that differ, as text.
+async fn differences(
+    before: &mut PgConnection,
+    after: &mut PgConnection,
+    (live, rebuilt): (&str, &str),
+    table: &Table,
+) -> Result<Vec<String>, sqlx::Error> {
+    let (parts_before, parts_after) = tokio::try_join!(
+        parts(&mut *before, live, table),
+        parts(&mut *after, rebuilt, table),
+    )?;
+    let numbers: BTreeSet<&i32> = parts_before.keys().chain(parts_after.keys()).collect();
+    let differing = |part: &&i32| parts_before.get(part) != parts_after.get(part);
     let mut examples = Vec::new();
-    for part in before.keys().chain(after.keys()) {
-        if before.get(part) == after.get(part) || examples.len() >= EXAMPLES_MAX {
-            continue;
+    for part in numbers.into_iter().filter(differing) {
+        if examples.len() >= EXAMPLES_MAX {
+            break;
         }
-        let before = rows(&mut snapshot, &live, table, *part).await?;
-        let after = rows(&mut *connection, &rebuilt, table, *part).await?;
-        let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let before = rows(&mut *before, live, table, *part).await?;
+        let after = rows(&mut *after, rebuilt, table, *part).await?;
+        let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
         for key in keys.into_iter().filter(|key| before.get(*key) != after.get(*key)) {
             let text = |row: Option<&String>| row.map_or_else(|| "no row".to_owned(), Clone::clone);
             examples.push(format!(
@@ -85,18 +114,12 @@ pub(super) async fn with_live(
             ));
         }
     }
-    snapshot.execute("ROLLBACK").await?;
-    snapshot.give_back();
-    if !examples.is_empty() {
-        examples.sort();
-        examples.dedup();
-        examples.truncate(EXAMPLES_MAX);
-        return Err(RebuildError::Differs {
-            projection: projection.name.clone(),
-            examples,
-        });
+    if examples.is_empty() {
+        examples.push("rows that differ, though not in their text".to_owned());
     }
-    Ok(versions::rows(connection, &rebuilt, table).await?)
+    examples.sort();
+    examples.truncate(EXAMPLES_MAX);
+    Ok(examples)
 }
 
 fn key_columns(table: &Table) -> String {
@@ -113,24 +136,32 @@ fn part(table: &Table) -> String {
     format!("hash_record(ROW({})) & {}", key_columns(table), PARTS - 1)
 }
 
-/// Rows and hash of each part: the sums of two 64-bit hashes of its rows, whatever their order.
+/// Number of rows, and the sum of their 64-bit hashes, whatever their order. The hash of a record is that of its
+/// columns, whatever their types: several times as fast as that of its text.
+const HASHED: &str = "count(*), coalesce(sum(hash_record_extended(t, 0)), 0)::text";
+
+/// Of the whole table: one number costs no sorting.
+async fn whole(
+    connection: &mut PgConnection,
+    schema: &str,
+    table: &Table,
+) -> Result<(i64, String), sqlx::Error> {
+    let sql = format!("SELECT {HASHED} FROM {schema}.{} t", table.name);
+    sqlx::query_as(AssertSqlSafe(sql)).fetch_one(connection).await
+}
+
+/// Of each part.
 async fn parts(
     connection: &mut PgConnection,
     schema: &str,
     table: &Table,
-) -> Result<BTreeMap<i32, (i64, String, String)>, sqlx::Error> {
-    // The hash of a record is that of its columns, whatever their types: several times as fast as that of its text.
-    let sql = format!(
-        "SELECT {}, count(*), sum(hash_record_extended(t, 0))::text, sum(hash_record_extended(t, 1))::text
-         FROM {schema}.{} t GROUP BY 1",
-        part(table),
-        table.name
-    );
-    let parts: Vec<(i32, i64, String, String)> =
-        sqlx::query_as(AssertSqlSafe(sql)).fetch_all(connection).await?;
+) -> Result<BTreeMap<i32, (i64, String)>, sqlx::Error> {
+    let (part, name) = (part(table), table.name);
+    let sql = format!("SELECT {part}, {HASHED} FROM {schema}.{name} t GROUP BY 1");
+    let parts: Vec<(i32, i64, String)> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(connection).await?;
     Ok(parts
         .into_iter()
-        .map(|(part, rows, one, two)| (part, (rows, one, two)))
+        .map(|(part, rows, hashes)| (part, (rows, hashes)))
         .collect())
 }
 
