@@ -133,15 +133,15 @@ pub(crate) trait Reference: Send {
 fn each(
     events: &[Event],
     parked: &mut HashSet<Key>,
-    mut fold: impl FnMut(&Event, &str) -> Result<(), String>,
+    mut fold: impl FnMut(&Event, String) -> Result<(), String>,
 ) -> Vec<Parked> {
     let mut refused = Vec::new();
     for event in events {
         let place = event.key();
         if parked.contains(&place) {
             refused.push(Parked::of(event, BEHIND.to_owned()));
-        } else if let Err(error) = fold(event, &place.1) {
-            parked.insert(place);
+        } else if let Err(error) = fold(event, place.1) {
+            parked.insert(event.key());
             refused.push(Parked::of(event, error));
         }
     }

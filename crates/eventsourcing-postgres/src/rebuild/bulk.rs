@@ -150,13 +150,12 @@ impl Bulk {
             if self.course.is_cancelled() {
                 return Err(RebuildError::Cancelled(self.course.projection.clone()));
             }
-            let here = stretch.to.clone();
             let stored = self.store(&mut *connection, stretch).await;
             match stored {
                 Err(refused) if refused.is_data() => {
                     tracing::warn!(projection = self.course.projection.as_str(), error = %refused, "rows are refused: batch by batch");
                     // What its keys were is forgotten with the stretch.
-                    self.batches(&mut *connection, partition, &here).await?;
+                    self.batches(&mut *connection, partition, reading.here()).await?;
                     parked = self.parked(&mut *connection, partition).await?;
                 }
                 stored => stored?,

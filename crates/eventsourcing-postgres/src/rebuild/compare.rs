@@ -68,20 +68,17 @@ pub(super) async fn with_live(
         whole(&mut snapshot, &live, table),
         whole(&mut *connection, &rebuilt, table),
     )?;
-    let examples = if before == after {
-        Vec::new()
+    let differing = if before == after {
+        None
     } else {
-        differences(&mut snapshot, connection, (&live, &rebuilt), table).await?
+        Some(differences(&mut snapshot, connection, (&live, &rebuilt), table).await?)
     };
     snapshot.execute("ROLLBACK").await?;
     snapshot.give_back();
-    if before != after {
-        return Err(RebuildError::Differs {
-            projection: projection.name.clone(),
-            examples,
-        });
-    }
-    Ok(after.0)
+    let projection = projection.name.clone();
+    differing.map_or(Ok(after.0), |examples| {
+        Err(RebuildError::Differs { projection, examples })
+    })
 }
 
 /// Some rows that differ, as text.

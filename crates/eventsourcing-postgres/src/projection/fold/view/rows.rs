@@ -118,7 +118,7 @@ impl<V: View> Rows for ViewRows<V> {
 
     fn fold(&mut self, events: &[Event], parked: &mut HashSet<Key>) -> Vec<Parked> {
         each(events, parked, |event, key| {
-            let slot = self.slots.get(key);
+            let slot = self.slots.get(&key);
             let stored = slot.is_some_and(|slot| slot.stored);
             let row = slot.and_then(|slot| slot.row.as_ref());
             let (row, bytes) = match checked::<V>(row, event, &mut self.text)? {
@@ -133,7 +133,7 @@ impl<V: View> Rows for ViewRows<V> {
                 bytes,
                 takes: self.takes,
             };
-            self.slots.insert(key.to_owned(), folded);
+            self.slots.insert(key, folded);
             self.bytes += bytes;
             Ok(())
         })
