@@ -1,12 +1,12 @@
 //! Reading: a client with a manual assignment, polled by a thread of its own into a bounded channel.
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::BytesMut;
+use eventsourcing::codec;
 use eventsourcing::ids::Offset;
 use eventsourcing::log::{LogError, Reader};
 use eventsourcing::record::{Record, Stored};
@@ -121,6 +121,26 @@ impl Reader for KafkaReader {
     }
 }
 
+/// A message's own copy: slices of one allocation, because they are made here and dropped in other threads.
+fn record(message: &BorrowedMessage<'_>) -> Record {
+    let headers = || message.headers().into_iter().flat_map(Headers::iter);
+    let (key, value) = (message.key(), message.payload());
+    let len = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
+    let in_headers: usize = headers().map(|header| len(header.value)).sum();
+    let mut room = BytesMut::with_capacity(len(key) + len(value) + in_headers);
+    let mut own = |part: Option<&[u8]>| {
+        room.extend_from_slice(part.unwrap_or_default());
+        room.split().freeze()
+    };
+    Record {
+        key: own(key),
+        value: own(value),
+        headers: headers()
+            .map(|header| (codec::header_name(header.key), own(header.value)))
+            .collect(),
+    }
+}
+
 struct Poller {
     topics: HashMap<String, Topic>,
     /// Where each partition is read from.
@@ -182,25 +202,13 @@ impl Poller {
     fn stored(&self, message: &BorrowedMessage<'_>) -> Stored {
         let topic = self.topics.get(message.topic()).cloned();
         let topic = topic.unwrap_or_else(|| Topic::named(message.topic()));
-        let bytes = |part: Option<&[u8]>| part.map(Bytes::copy_from_slice).unwrap_or_default();
-        let headers = message.headers().map_or_else(Vec::new, |headers| {
-            let own = |name: &str| Cow::Owned(name.to_owned());
-            headers
-                .iter()
-                .map(|header| (own(header.key), bytes(header.value)))
-                .collect()
-        });
         let millis = i128::from(message.timestamp().to_millis().unwrap_or_default());
         let timestamp = OffsetDateTime::from_unix_timestamp_nanos(millis * 1_000_000);
         Stored {
             at: topic.partition(message.partition().cast_unsigned()),
             offset: Offset(message.offset().cast_unsigned()),
             timestamp: timestamp.unwrap_or(OffsetDateTime::UNIX_EPOCH),
-            record: Record {
-                key: bytes(message.key()),
-                value: bytes(message.payload()),
-                headers,
-            },
+            record: record(message),
         }
     }
 

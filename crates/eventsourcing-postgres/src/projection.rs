@@ -6,7 +6,6 @@ mod ahead;
 mod apply;
 mod beside;
 mod checkpoint;
-mod columns;
 mod copy_in;
 mod filter;
 mod fold;

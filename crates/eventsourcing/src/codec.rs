@@ -27,6 +27,18 @@ pub const META_HEADER: &str = "daybook";
 /// The longest text field (correlation, actor) inside [`META_HEADER`], in bytes.
 pub const META_TEXT_BYTES_MAX: usize = 128;
 
+/// All that an event or a fence may have.
+const HEADERS: [&str; 9] = [
+    "ce_specversion",
+    "ce_id",
+    "ce_source",
+    "ce_type",
+    "ce_subject",
+    "ce_time",
+    "content-type",
+    "traceparent",
+    META_HEADER,
+];
 const CONTENT_TYPE: &[u8] = b"application/json";
 const META_VERSION: &str = "1";
 
@@ -214,6 +226,13 @@ pub fn encode_fence(source: &Bytes, fence: &Fence, time: OffsetDateTime) -> Reco
         value: Bytes::from(value),
         headers,
     }
+}
+
+/// A header's name as a record holds it; one of ours takes no memory of its own.
+#[must_use]
+pub fn header_name(name: &str) -> Cow<'static, str> {
+    let ours = HEADERS.into_iter().find(|ours| *ours == name);
+    ours.map_or_else(|| Cow::Owned(name.to_owned()), Cow::Borrowed)
 }
 
 /// Reads the headers of a record (and the value of a fence).

@@ -31,6 +31,15 @@ impl Record {
             .map(|(_, value)| value)
     }
 
+    /// The key as text that any store can hold.
+    pub fn key_text(&self) -> String {
+        let key = String::from_utf8_lossy(&self.key);
+        if key.contains('\0') {
+            return key.replace('\0', "\u{fffd}");
+        }
+        key.into_owned()
+    }
+
     /// Bytes of key, value and headers together.
     pub fn size(&self) -> usize {
         let headers: usize = self

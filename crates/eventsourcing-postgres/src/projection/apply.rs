@@ -223,7 +223,7 @@ pub(crate) async fn park(
         .bind(stored.at.topic.as_str())
         .bind(stored.at.partition.cast_signed())
         .bind(stored.offset.0.cast_signed())
-        .bind(String::from_utf8_lossy(&stored.record.key).replace('\0', "\u{fffd}"))
+        .bind(stored.record.key_text())
         .bind(error.replace('\0', "\u{fffd}"))
         .execute(&mut *connection)
         .await?;

@@ -40,7 +40,7 @@ pub(super) async fn stored(
     Ok(load_checkpoints(connection, projection.name.as_str(), version, topic, partitions).await?)
 }
 
-/// Folds what is read, each batch in a ion of its own; what the database refuses of an event is parked.
+/// Folds what is read, each batch in a transaction of its own; what the database refuses of an event is parked.
 /// `folded` is told of each batch, and where that leads to.
 pub(super) async fn fold(
     connection: &mut PgConnection,
@@ -87,7 +87,7 @@ impl Build<'_> {
         self.fold_to(connection, &targets).await
     }
 
-    /// Folds up to `targets`, exactly. Inside a ion each batch is a savepoint of it.
+    /// Folds up to `targets`, exactly. Inside a transaction each batch is a savepoint of it.
     pub(super) async fn fold_to(
         &self,
         connection: &mut PgConnection,

@@ -48,8 +48,7 @@ impl Event {
     /// Whose turn it is to wait when this cannot be worked on. A key belongs to one partition; the same
     /// text in another one is another key.
     pub fn key(&self) -> Key {
-        let key = String::from_utf8_lossy(&self.stored.record.key).replace('\0', "\u{fffd}");
-        (self.stored.at.partition, key)
+        (self.stored.at.partition, self.stored.record.key_text())
     }
 
     /// The event, typed.

@@ -30,17 +30,17 @@ fn fold<V: View>(row: Option<&V::Row>, event: &Event) -> Result<Change<V::Row>, 
 }
 
 /// A change whose row can be stored; looked at before the next event of the row or, where the view wants that, not at all.
-/// With it comes what the row takes in memory, roughly.
+/// With it comes what the row takes in memory, roughly, which took `before`.
 fn checked<V: View>(
     row: Option<&V::Row>,
     event: &Event,
-    text: &mut Vec<u8>,
+    before: usize,
 ) -> Result<(Change<V::Row>, usize), String> {
     let change = fold::<V>(row, event)?;
     let bytes = match (&change, V::WRITTEN) {
-        (Change::Put(row), Written::AfterEachEvent) => storable(row, text)?,
+        (Change::Put(row), Written::AfterEachEvent) => ROW_BYTES + storable(row)?,
         // A row that grows with its aggregate.
-        (Change::Put(_), Written::AfterTheBatch) => ROW_BYTES + event.stored.record.value.len(),
+        (Change::Put(_), Written::AfterTheBatch) => before.max(ROW_BYTES) + event.stored.record.value.len(),
         (Change::Delete | Change::Keep, _) => 0,
     };
     Ok((change, bytes))
@@ -76,7 +76,7 @@ impl<V: View> Reference for ViewReference<V> {
         let Some(row) = self.0.get(&event.key().1) else {
             return Ok(());
         };
-        match checked::<V>(row.as_ref(), event, &mut Vec::new())?.0 {
+        match checked::<V>(row.as_ref(), event, 0)?.0 {
             Change::Keep => {}
             Change::Delete => *row = None,
             Change::Put(after) => *row = Some(after),

@@ -38,8 +38,6 @@ pub(super) struct ViewRows<V: View> {
     slots: HashMap<String, Slot<V::Row>>,
     fresh: bool,
     bytes: usize,
-    /// Lent to each row in turn.
-    text: Vec<u8>,
     takes: u64,
 }
 
@@ -50,7 +48,6 @@ impl<V: View> ViewRows<V> {
             slots: HashMap::new(),
             fresh,
             bytes: 0,
-            text: Vec::new(),
             takes: 0,
         }
     }
@@ -120,8 +117,9 @@ impl<V: View> Rows for ViewRows<V> {
         each(events, parked, |event, key| {
             let slot = self.slots.get(&key);
             let stored = slot.is_some_and(|slot| slot.stored);
+            let before = slot.map_or(0, |slot| slot.bytes);
             let row = slot.and_then(|slot| slot.row.as_ref());
-            let (row, bytes) = match checked::<V>(row, event, &mut self.text)? {
+            let (row, bytes) = match checked::<V>(row, event, before)? {
                 (Change::Keep, _) => return Ok(()),
                 (Change::Delete, _) => (None, 0),
                 (Change::Put(row), bytes) => (Some(row), bytes),
@@ -134,7 +132,7 @@ impl<V: View> Rows for ViewRows<V> {
                 takes: self.takes,
             };
             self.slots.insert(key, folded);
-            self.bytes += bytes;
+            self.bytes = self.bytes + bytes - before;
             Ok(())
         })
     }
@@ -174,25 +172,20 @@ impl<V: View> Rows for ViewRows<V> {
         writing: Writing,
     ) -> Result<(), ProjectionError> {
         let (mut new, mut changed, mut deleted) = (Vec::new(), Vec::new(), Vec::new());
-        for (key, slot) in self.slots {
-            let Slot {
-                row, stored, touched, ..
-            } = slot;
-            match row {
-                _ if !touched => {}
-                Some(row) if writing == Writing::Copy && !stored => new.push(row),
+        for (key, slot) in self.slots.iter().filter(|(_, slot)| slot.touched) {
+            match &slot.row {
+                Some(row) if writing == Writing::Copy && !slot.stored => new.push(row),
                 Some(row) => changed.push(row),
-                None if stored => deleted.push(key),
+                None if slot.stored => deleted.push(key.as_str()),
                 None => {}
             }
         }
         if new.len() < COPY_ROWS_MIN {
             changed.append(&mut new);
         }
-        copy_in(&mut *connection, schema, &V::Row::TABLE, new).await?;
+        copy_in(&mut *connection, schema, &V::Row::TABLE, &new).await?;
         for rows in changed.chunks(STATEMENT_ROWS_MAX) {
-            let rows: Vec<&V::Row> = rows.iter().collect();
-            write(&mut *connection, table::upsert(schema, &V::Row::TABLE), &rows).await?;
+            write(&mut *connection, table::upsert(schema, &V::Row::TABLE), rows).await?;
         }
         if !deleted.is_empty() {
             let sql = table::delete(schema, &V::Row::TABLE);
