@@ -169,6 +169,6 @@ fn sale(number: u64) -> anyhow::Result<Arc<Sale>> {
         customer: Some(CustomerId::new(format!("customer-{}", number % 10_000))?),
         country: Some(Country::new("United Kingdom")?),
         currency: "GBP".parse()?,
-        lines: Lines::new(lines?)?,
+        lines: Lines::new(lines?)?.into(),
     }))
 }

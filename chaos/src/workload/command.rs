@@ -89,7 +89,9 @@ impl Command {
             customer: Some(CustomerId::new(customer).expect("a short text")),
             country: None,
             currency: CURRENCY.parse::<Currency>().expect("a currency"),
-            lines: Lines::new(skus.iter().map(line).collect()).expect("few lines"),
+            lines: Lines::new(skus.iter().map(line).collect())
+                .expect("few lines")
+                .into(),
         };
         let id = CommandId::of_key(CLIENT, &format!("{NEW_ORDER}\n{key}"));
         let aggregate = OrderId::created_by(id).aggregate();

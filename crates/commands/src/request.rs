@@ -77,14 +77,10 @@ impl Caller {
             id,
             digest,
             expected: self.if_match.0,
-            correlation: text(&self.request.request_id),
+            correlation: Arc::clone(&self.request.request_id),
             causation: None,
             actor: CLIENT.into(),
             traceparent: Some(self.request.traceparent.to_string().into()),
         }
     }
-}
-
-fn text(shared: &Arc<str>) -> Box<str> {
-    Box::from(&**shared)
 }

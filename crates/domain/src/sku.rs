@@ -3,17 +3,17 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use crate::value::InvalidValue;
+use crate::value::{InvalidValue, serialize_as_text};
 
 /// The longest SKU, in bytes.
 pub const SKU_BYTES_MAX: usize = 64;
 
 /// 1 to [`SKU_BYTES_MAX`] bytes of printable ASCII without a slash, case-sensitive: real wholesalers
 /// have `85123A` and `85123a`, `BANK CHARGES` and `gift_0001_20`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
 #[schemars(with = "String")]
 pub struct Sku(Box<str>);
 
@@ -45,11 +45,7 @@ impl TryFrom<String> for Sku {
     }
 }
 
-impl From<Sku> for String {
-    fn from(sku: Sku) -> Self {
-        sku.0.into()
-    }
-}
+serialize_as_text!(Sku: as_str);
 
 impl fmt::Display for Sku {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -3,13 +3,13 @@
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use crate::value::InvalidValue;
+use crate::value::{InvalidValue, serialize_as_text};
 
 /// 1 to `MAX` characters without control characters (a description may hold line breaks).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
 #[schemars(with = "String")]
 pub struct Text<const MAX: usize>(Box<str>);
 
@@ -44,11 +44,7 @@ impl<const MAX: usize> TryFrom<String> for Text<MAX> {
     }
 }
 
-impl<const MAX: usize> From<Text<MAX>> for String {
-    fn from(text: Text<MAX>) -> Self {
-        text.0.into()
-    }
-}
+serialize_as_text!(const MAX, Text<MAX>: as_str);
 
 impl<const MAX: usize> fmt::Display for Text<MAX> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

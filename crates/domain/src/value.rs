@@ -20,3 +20,16 @@ impl InvalidValue {
         }
     }
 }
+
+/// `Serialize` as the text that `$text` lends; serde's `into` would copy it for each event and each row.
+macro_rules! serialize_as_text {
+    ($(const $max:ident,)? $name:ty: $text:ident) => {
+        impl$(<const $max: usize>)? serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.$text())
+            }
+        }
+    };
+}
+
+pub(crate) use serialize_as_text;

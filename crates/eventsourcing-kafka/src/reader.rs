@@ -123,10 +123,10 @@ impl Reader for KafkaReader {
 
 /// A message's own copy: slices of one allocation, because they are made here and dropped in other threads.
 fn record(message: &BorrowedMessage<'_>) -> Record {
-    let headers = || message.headers().into_iter().flat_map(Headers::iter);
+    let headers: Vec<_> = message.headers().into_iter().flat_map(Headers::iter).collect();
     let (key, value) = (message.key(), message.payload());
     let len = |part: Option<&[u8]>| part.map_or(0, <[u8]>::len);
-    let in_headers: usize = headers().map(|header| len(header.value)).sum();
+    let in_headers: usize = headers.iter().map(|header| len(header.value)).sum();
     let mut room = BytesMut::with_capacity(len(key) + len(value) + in_headers);
     let mut own = |part: Option<&[u8]>| {
         room.extend_from_slice(part.unwrap_or_default());
@@ -135,7 +135,8 @@ fn record(message: &BorrowedMessage<'_>) -> Record {
     Record {
         key: own(key),
         value: own(value),
-        headers: headers()
+        headers: headers
+            .into_iter()
             .map(|header| (codec::header_name(header.key), own(header.value)))
             .collect(),
     }

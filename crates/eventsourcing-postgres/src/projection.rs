@@ -30,7 +30,9 @@ pub(crate) use fold::{Parked, Rows, Writing};
 pub use name::Name;
 pub use read_model::{Config, PostgresReadModel};
 pub(crate) use skipped::{Skipped, of_projection as skipped_of};
-pub(crate) use table::{create_table, indexes, load as load_sql, point_view, point_view_at, schema, shape};
+pub(crate) use table::{
+    create_table, ensure_key, indexes, key_index, load as load_sql, point_view, point_view_at, schema, shape,
+};
 pub(crate) use version::{
     active, active_version, ensure_active, fingerprint, record_fingerprint, refuse_replaced,
 };

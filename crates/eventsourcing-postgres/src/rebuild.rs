@@ -12,6 +12,7 @@ mod compare;
 mod control;
 mod course;
 mod error;
+mod index;
 mod parked;
 mod reading;
 mod redrive;
@@ -26,14 +27,11 @@ use std::sync::Arc;
 
 use eventsourcing::log::Log;
 use eventsourcing::topic::Topic;
-use futures::{TryStreamExt, stream};
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, PgPool};
+use sqlx::{Connection, PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 
-use crate::deadline::{lend, while_alive};
-use crate::projection::{
-    Projection, active, fingerprint, indexes, read_checkpoints, refuse_replaced, schema,
-};
+use crate::deadline::while_alive;
+use crate::projection::{Projection, active, fingerprint, read_checkpoints, refuse_replaced};
 use build::{Aim, Build};
 pub use control::{Status, status};
 use course::Course;
@@ -265,7 +263,7 @@ async fn make(
     }
     bulk::run(&mut *connection, build, limits).await?;
     build.course.enter(Phase::Indexing);
-    index(build, limits.workers).await?;
+    index::all(&mut *connection, build, limits).await?;
     build.course.enter(Phase::Verifying);
     let (rows, verified) = if same_fold {
         let rows = compare::with_live(&rebuilder.pool, &mut *connection, build, live).await?;
@@ -285,24 +283,6 @@ async fn make(
         records: build.course.records(),
         verified,
     })
-}
-
-/// Builds the secondary indexes, as many at once as there are workers.
-async fn index(build: &Build<'_>, workers: usize) -> Result<(), RebuildError> {
-    let Rebuilder { pool, projection, .. } = build.rebuilder;
-    let create = async |sql: String| {
-        let mut lent = lend(pool).await?;
-        lent.execute(AssertSqlSafe(sql)).await?;
-        lent.give_back();
-        Ok(())
-    };
-    let indexes = indexes(
-        &schema(projection.name.as_str(), build.version),
-        &projection.table,
-    );
-    stream::iter(indexes.into_iter().map(Ok))
-        .try_for_each_concurrent(workers, create)
-        .await
 }
 
 /// What stays and what goes. A version that only lacks time is kept for the next rebuild to go on with.

@@ -1,5 +1,7 @@
 //! What a domain writes: pure decisions and pure folds.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 use time::OffsetDateTime;
 
@@ -117,7 +119,7 @@ pub struct Recorded<E> {
     /// Sequence, term, command, correlation, actor.
     pub meta: Meta,
     /// W3C trace context of the request that caused it.
-    pub traceparent: Option<Box<str>>,
+    pub traceparent: Option<Arc<str>>,
 }
 
 impl<E: Event> Recorded<E> {

@@ -5,6 +5,7 @@ mod rewrite;
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -55,11 +56,11 @@ pub struct Meta {
     /// Of the request.
     pub digest: Digest,
     /// The request id.
-    pub correlation: Box<str>,
+    pub correlation: Arc<str>,
     /// The event whose process sent the command.
     pub causation: Option<EventId>,
     /// Who asked.
-    pub actor: Box<str>,
+    pub actor: Arc<str>,
 }
 
 /// What a fence's value holds.
@@ -108,7 +109,7 @@ impl Parsed {
 #[derive(Clone, Debug)]
 pub struct Envelope {
     /// `ce_type`.
-    pub event_type: Box<str>,
+    pub event_type: Arc<str>,
     /// `ce_subject` and key.
     pub aggregate: AggregateId,
     /// `ce_time`.
@@ -116,7 +117,7 @@ pub struct Envelope {
     /// Ours.
     pub meta: Meta,
     /// W3C trace context.
-    pub traceparent: Option<Box<str>>,
+    pub traceparent: Option<Arc<str>>,
 }
 
 /// A record that cannot be read. Names the place, so that it can be found and mended.

@@ -1,5 +1,6 @@
 //! A command on its way to its aggregate, and the answers it can get.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -28,13 +29,13 @@ pub struct Context {
     /// `If-Match`.
     pub expected: Expected,
     /// The request id, carried through every record, command and log line that follows from it.
-    pub correlation: Box<str>,
+    pub correlation: Arc<str>,
     /// The event that made a process send this command.
     pub causation: Option<EventId>,
     /// Who asked.
-    pub actor: Box<str>,
+    pub actor: Arc<str>,
     /// W3C trace context.
-    pub traceparent: Option<Box<str>>,
+    pub traceparent: Option<Arc<str>>,
 }
 
 /// The event of this command is in the log.

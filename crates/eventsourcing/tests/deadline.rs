@@ -134,7 +134,7 @@ impl Shop {
                 return None;
             };
             let recorded = codec::decode::<eventsourcing::contract::account::Moved>(stored, envelope);
-            Some(recorded.expect("decodes").meta.correlation.into_string())
+            Some(recorded.expect("decodes").meta.correlation.to_string())
         });
         events.collect()
     }

@@ -105,7 +105,7 @@ fn opened(
         currency: sale.currency.to_string(),
         total: sale.lines.total(),
         units: sale.lines.units(),
-        lines: Arc::new(sale.lines.clone()),
+        lines: Arc::clone(&sale.lines),
         sequence: 0,
         placed_at,
         updated_at: event.time,

@@ -56,7 +56,7 @@ fn sale() -> Arc<Sale> {
         customer: None,
         country: None,
         currency: "EUR".parse().expect("known"),
-        lines,
+        lines: lines.into(),
     })
 }
 

@@ -140,7 +140,7 @@ impl Shop {
             customer: None,
             country: None,
             currency: domain::money::Currency::try_from("GBP".to_owned()).expect("valid"),
-            lines,
+            lines: lines.into(),
         };
         until_accepted(
             &self.orders,

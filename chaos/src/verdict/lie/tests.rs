@@ -49,7 +49,7 @@ fn sale() -> Sale {
         customer: None,
         country: None,
         currency: "EUR".parse().expect("known"),
-        lines: Lines::new(vec![line]).expect("valid"),
+        lines: Lines::new(vec![line]).expect("valid").into(),
     }
 }
 

@@ -90,7 +90,7 @@ impl Historical {
                 customer,
                 country,
                 currency,
-                lines,
+                lines: lines.into(),
             }),
         })
     }

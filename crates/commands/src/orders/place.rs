@@ -100,7 +100,7 @@ pub(super) async fn place(
                 customer,
                 country,
                 currency,
-                lines,
+                lines: lines.into(),
             }))
         }
         Err(mispriced) => OrderCommand::PlaceMispriced(mispriced),

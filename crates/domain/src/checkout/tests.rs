@@ -85,7 +85,7 @@ fn sale(wanted: &[(u8, i64)]) -> Arc<Sale> {
         customer: None,
         country: None,
         currency: "EUR".parse().expect("known"),
-        lines,
+        lines: lines.into(),
     })
 }
 

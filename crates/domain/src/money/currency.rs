@@ -4,17 +4,17 @@ use std::fmt;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use crate::value::InvalidValue;
+use crate::value::{InvalidValue, serialize_as_text};
 
 /// A currency by its three-letter code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
 #[schemars(with = "String")]
 pub struct Currency([u8; 3]);
 
-/// Currencies whose minor unit is not a hundredth; source: ISO 4217, table A.1.
+/// Currencies whose minor unit is not a hundredth, in order; source: ISO 4217, table A.1.
 const WHOLE: &[&str] = &[
     "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF",
     "XPF",
@@ -54,11 +54,9 @@ impl FromStr for Currency {
     type Err = InvalidValue;
 
     fn from_str(code: &str) -> Result<Self, Self::Err> {
-        let known = HUNDREDTHS
+        let known = [HUNDREDTHS, WHOLE, THOUSANDTHS]
             .iter()
-            .chain(WHOLE)
-            .chain(THOUSANDTHS)
-            .any(|known| *known == code);
+            .any(|codes| codes.binary_search(&code).is_ok());
         let unknown = || InvalidValue::new("unknown_currency", "a currency is a code of ISO 4217, as in EUR");
         let letters = <[u8; 3]>::try_from(code.as_bytes()).map_err(|_| unknown())?;
         if known { Ok(Self(letters)) } else { Err(unknown()) }
@@ -73,14 +71,22 @@ impl TryFrom<String> for Currency {
     }
 }
 
-impl From<Currency> for String {
-    fn from(currency: Currency) -> Self {
-        currency.code().to_owned()
-    }
-}
+serialize_as_text!(Currency: code);
 
 impl fmt::Display for Currency {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_found() {
+        for code in [HUNDREDTHS, WHOLE, THOUSANDTHS].concat() {
+            assert_eq!(code.parse::<Currency>().expect(code).code(), code);
+        }
     }
 }

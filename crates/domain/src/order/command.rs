@@ -102,5 +102,5 @@ pub struct Sale {
     /// Of all its prices.
     pub currency: Currency,
     /// What.
-    pub lines: Lines,
+    pub lines: Arc<Lines>,
 }

@@ -21,7 +21,9 @@ fn sale() -> Arc<Sale> {
         customer: None,
         country: None,
         currency: "EUR".parse().expect("known"),
-        lines: Lines::new(vec![line("B", 1, 100), line("A", 2, 250), line("B", 3, 90)]).expect("valid"),
+        lines: Lines::new(vec![line("B", 1, 100), line("A", 2, 250), line("B", 3, 90)])
+            .expect("valid")
+            .into(),
     })
 }
 

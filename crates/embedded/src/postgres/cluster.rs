@@ -77,6 +77,8 @@ pub(super) fn initialise(
         "-E",
         "UTF8",
         "--locale=C.UTF-8",
+        // The same order, but bytes are compared as bytes.
+        "--lc-collate=C",
     ]);
     let output = command.output().map_err(EmbeddedError::io(bin));
     fs::remove_file(&pwfile).map_err(EmbeddedError::io(&pwfile))?;

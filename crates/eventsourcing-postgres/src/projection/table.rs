@@ -23,7 +23,7 @@ fn key(table: &Table) -> String {
     names.join(", ")
 }
 
-/// Creates schema and table of a version, without secondary indexes.
+/// Creates schema and table of a version, without any index.
 pub(crate) async fn create_table(
     connection: &mut PgConnection,
     schema: &str,
@@ -36,12 +36,41 @@ pub(crate) async fn create_table(
         .collect();
     let sql = format!(
         "CREATE SCHEMA IF NOT EXISTS {schema};
-         CREATE TABLE {schema}.{} ({}, PRIMARY KEY ({}));",
+         CREATE TABLE {schema}.{} ({});",
         table.name,
-        definitions.join(", "),
-        key(table)
+        definitions.join(", ")
     );
     connection.execute(AssertSqlSafe(sql)).await.map(|_| ())
+}
+
+/// Makes the primary key, where it is missing: what loads, replaces or deletes a row needs it.
+pub(crate) async fn ensure_key(
+    connection: &mut PgConnection,
+    schema: &str,
+    table: &Table,
+) -> Result<(), sqlx::Error> {
+    connection
+        .execute(AssertSqlSafe(key_index(schema, table)))
+        .await?;
+    let name = table.name;
+    let keyed: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = $1::regclass AND contype = 'p')",
+    )
+    .bind(format!("{schema}.{name}"))
+    .fetch_one(&mut *connection)
+    .await?;
+    if keyed {
+        return Ok(());
+    }
+    let sql =
+        format!("ALTER TABLE {schema}.{name} ADD CONSTRAINT {name}_pkey PRIMARY KEY USING INDEX {name}_pkey");
+    connection.execute(AssertSqlSafe(sql)).await.map(|_| ())
+}
+
+/// What builds the primary key's index, where it is missing, beside others.
+pub(crate) fn key_index(schema: &str, table: &Table) -> String {
+    let (name, key) = (table.name, key(table));
+    format!("CREATE UNIQUE INDEX IF NOT EXISTS {name}_pkey ON {schema}.{name} ({key})")
 }
 
 /// What builds the secondary indexes that are missing, after the rows are there; a statement each.

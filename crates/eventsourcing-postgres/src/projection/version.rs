@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 use crate::generations::replaced;
 
-use super::{Name, Projection, ProjectionError, create_table, indexes, point_view, schema};
+use super::{Name, Projection, ProjectionError, create_table, ensure_key, indexes, point_view, schema};
 
 /// The active version, its row locked against a switch until the transaction ends.
 pub(crate) async fn active_version(
@@ -69,6 +69,7 @@ pub(crate) async fn ensure_active(
     let schema = schema(projection.name.as_str(), version);
     record_fingerprint(&mut *connection, projection, version).await?;
     create_table(&mut *connection, &schema, &projection.table).await?;
+    ensure_key(&mut *connection, &schema, &projection.table).await?;
     for index in indexes(&schema, &projection.table) {
         connection.execute(AssertSqlSafe(index)).await?;
     }

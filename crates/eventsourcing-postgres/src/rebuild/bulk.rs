@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex};
 use eventsourcing::checkpoint::Checkpoint;
 use eventsourcing::readers::{Key, Move};
 use sqlx::{Connection, PgConnection};
-use tokio::sync::MutexGuard;
+use tokio::sync::{MutexGuard, OnceCell};
 use tokio::task::JoinSet;
 
 use super::build::{self, Build};
 use super::course::{Checkpoints, Course};
+use super::index::{self, Sort};
 use super::reading::{Reading, missing};
 use super::{Limits, RebuildError, Rebuilder};
 use crate::deadline::lend;
@@ -20,12 +21,19 @@ use crate::projection::{Parked, ProjectionError, Rows, Skipped, Writing, advance
 /// Fewer than these are left to the batches of the catch-up.
 const RECORDS_MIN: u64 = 20_000;
 
+/// Rows wait for no disk: lost in a crash of the server, they are lost together with their checkpoint, and the switch
+/// waits for all that was before it.
+const BEGIN: &str = "BEGIN; SET LOCAL synchronous_commit = off";
+
 /// Folds until the live version is near.
 pub(super) async fn run(
     connection: &mut PgConnection,
     build: &Build<'_>,
     limits: &Limits,
 ) -> Result<(), RebuildError> {
+    let Rebuilder {
+        topic, projection, ..
+    } = build.rebuilder;
     let mut first = true;
     loop {
         let targets = build.targets(&mut *connection).await?;
@@ -41,10 +49,7 @@ pub(super) async fn run(
         queue.retain(|partition| missing_of(partition) > 0);
         // The longest first: it ends last.
         queue.sort_by_key(|partition| std::cmp::Reverse(missing_of(partition)));
-        let workers = limits.workers.clamp(1, queue.len().max(1));
-        let Rebuilder {
-            topic, projection, ..
-        } = build.rebuilder;
+        let workers = limits.workers.clamp(1, queue.len());
         let skipped = skipped_of(&mut *connection, projection.name.base(), topic).await?;
         let bulk = Arc::new(Bulk {
             rebuilder: build.rebuilder.clone(),
@@ -54,6 +59,7 @@ pub(super) async fn run(
             queue: Mutex::new(queue.into()),
             skipped,
             memory_bytes: limits.memory_bytes / workers,
+            keyed: OnceCell::new(),
             adding: tokio::sync::Mutex::new(()),
             course: Arc::clone(&build.course),
         });
@@ -87,6 +93,8 @@ struct Bulk {
     queue: Mutex<VecDeque<u32>>,
     skipped: Skipped,
     memory_bytes: usize,
+    /// Whether the table has its key.
+    keyed: OnceCell<()>,
     /// Held by whoever adds to rows that all partitions share.
     adding: tokio::sync::Mutex<()>,
     course: Arc<Course>,
@@ -144,6 +152,9 @@ impl Bulk {
                 // A pause may outlast what a client has.
                 reading = Reading::begin(&self.rebuilder, reading.here().clone(), &targets).await?;
             }
+            if !fresh || self.rebuilder.projection.fold.adds() {
+                self.key(&mut *connection).await?;
+            }
             let stretch = self
                 .stretch(&mut *connection, &mut reading, &mut parked, fresh)
                 .await?;
@@ -154,6 +165,7 @@ impl Bulk {
             match stored {
                 Err(refused) if refused.is_data() => {
                     tracing::warn!(projection = self.course.projection.as_str(), error = %refused, "rows are refused: batch by batch");
+                    self.key(&mut *connection).await?;
                     // What its keys were is forgotten with the stretch.
                     self.batches(&mut *connection, partition, reading.here()).await?;
                     parked = self.parked(&mut *connection, partition).await?;
@@ -163,6 +175,18 @@ impl Bulk {
             fresh = false;
         }
         Ok(())
+    }
+
+    /// Makes the table's key, which rows that are new to it do not need.
+    async fn key(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let projection = &self.rebuilder.projection;
+        let schema = schema(projection.name.as_str(), self.version);
+        let sort = Sort {
+            bytes: self.memory_bytes,
+            helpers: 0,
+        };
+        let make = index::key(connection, &schema, &projection.table, sort);
+        self.keyed.get_or_try_init(|| make).await.copied()
     }
 
     /// Folds in memory until it is used up, the target is reached, or something else is wanted.
@@ -220,7 +244,7 @@ impl Bulk {
         } = &self.rebuilder;
         let (name, moves) = (projection.name.as_str(), stretch.moves());
         let turn = self.turn().await;
-        let mut transaction = connection.begin().await?;
+        let mut transaction = connection.begin_with(BEGIN).await?;
         if !advance(&mut transaction, (name, self.version, topic), &moves).await? {
             return Err(ProjectionError::Overtaken(projection.name.clone()));
         }

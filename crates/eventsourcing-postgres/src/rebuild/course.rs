@@ -14,8 +14,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Limits, RebuildError};
 use crate::projection::Name;
 
-/// Records folded at once.
+/// Records folded in one transaction.
 pub(super) const BATCH_RECORDS_MAX: usize = 5_000;
+/// Records folded at once in memory: their allocations are small enough to be used again.
+const FOLDED_RECORDS_MAX: usize = 1_000;
 /// Batches a second, at least, of a rebuild that is held back: so long it takes at most until it hears what is wanted.
 const BATCHES_PER_S: u64 = 4;
 
@@ -169,7 +171,7 @@ impl Course {
     pub(super) fn batch_max(&self) -> usize {
         let pace = self.wanted.borrow().events_per_s;
         let records = pace.and_then(|pace| usize::try_from(pace.get() / BATCHES_PER_S).ok());
-        records.map_or(BATCH_RECORDS_MAX, |records| records.clamp(1, BATCH_RECORDS_MAX))
+        records.map_or(FOLDED_RECORDS_MAX, |records| records.clamp(1, FOLDED_RECORDS_MAX))
     }
 
     /// Waits until so many records more are due at the pace that is wanted.

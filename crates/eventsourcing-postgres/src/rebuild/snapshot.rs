@@ -13,7 +13,7 @@ use eventsourcing::topic::Topic;
 
 use super::build::{Aim, Build};
 use super::course::{Checkpoints, Course, PartitionProgress, Phase, Progress};
-use super::{Limits, Plan, RebuildError, Rebuilder, bulk, control, sample, snapshots, versions};
+use super::{Limits, Plan, RebuildError, Rebuilder, bulk, control, index, sample, snapshots, versions};
 use crate::deadline::while_alive;
 use crate::projection::{Filter, Name, ProjectionError, read_checkpoints, refuse_replaced};
 
@@ -214,7 +214,7 @@ impl Snapshotter {
         let Rebuilder { projection, .. } = &self.rebuilder;
         bulk::run(&mut *connection, build, limits).await?;
         build.course.enter(Phase::Indexing);
-        super::index(build, limits.workers).await?;
+        index::all(&mut *connection, build, limits).await?;
         build.course.enter(Phase::Verifying);
         let (rows, sampled, admitted) = sample::check(&mut *connection, build).await?;
         if admitted.events == 0 {

@@ -4,7 +4,7 @@ use eventsourcing::projection::Table;
 use eventsourcing::topic::Topic;
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 
-use crate::projection::{Projection, create_table, record_fingerprint, schema};
+use crate::projection::{Projection, create_table, ensure_key, record_fingerprint, schema};
 
 /// How long dropping an old version waits for its readers; then it stays until the next rebuild.
 const DROP_LOCK_TIMEOUT: &str = "SET LOCAL lock_timeout = '2s'";
@@ -55,7 +55,7 @@ pub(super) async fn discard_unfinished(
     discard_all_but(connection, name, None).await
 }
 
-/// The version to build: that of an interrupted rebuild, or a new one.
+/// The version to build: that of an interrupted rebuild, or a new one, whose table has no key yet.
 pub(super) async fn begin(
     connection: &mut PgConnection,
     projection: &Projection,
@@ -64,6 +64,8 @@ pub(super) async fn begin(
     let resumed = resumable(&mut *connection, projection, topic).await?;
     discard_all_but(&mut *connection, projection.name.as_str(), resumed).await?;
     if let Some(version) = resumed {
+        let schema = schema(projection.name.as_str(), version);
+        ensure_key(&mut *connection, &schema, &projection.table).await?;
         return Ok(version);
     }
     let mut transaction = connection.begin().await?;

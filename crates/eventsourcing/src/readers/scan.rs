@@ -92,7 +92,10 @@ impl Scan {
 
     /// Judges the next records. The scan itself moves only by [`Scan::moved`], when the work is done.
     pub fn judge(&self, records: Vec<Stored>) -> Scanned {
-        let mut scanned = Scanned::default();
+        let mut scanned = Scanned {
+            events: Vec::with_capacity(records.len()),
+            moves: Vec::new(),
+        };
         let mut now: BTreeMap<u32, Checkpoint> = BTreeMap::new();
         for stored in records {
             let partition = stored.at.partition;

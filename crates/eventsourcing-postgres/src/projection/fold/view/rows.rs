@@ -33,9 +33,9 @@ struct Slot<R> {
     takes: u64,
 }
 
-/// The rows of a view in memory.
+/// The rows of a view in memory. Boxed: a map that grows moves all that is in it.
 pub(super) struct ViewRows<V: View> {
-    slots: HashMap<String, Slot<V::Row>>,
+    slots: HashMap<String, Box<Slot<V::Row>>>,
     fresh: bool,
     bytes: usize,
     takes: u64,
@@ -101,13 +101,13 @@ impl<V: View> Rows for ViewRows<V> {
             self.bytes += ROW_BYTES;
             self.slots.insert(
                 key,
-                Slot {
+                Box::new(Slot {
                     row,
                     stored,
                     touched: false,
                     bytes: ROW_BYTES,
                     takes: self.takes,
-                },
+                }),
             );
         }
         Ok(())
@@ -115,10 +115,10 @@ impl<V: View> Rows for ViewRows<V> {
 
     fn fold(&mut self, events: &[Event], parked: &mut HashSet<Key>) -> Vec<Parked> {
         each(events, parked, |event, key| {
-            let slot = self.slots.get(&key);
-            let stored = slot.is_some_and(|slot| slot.stored);
-            let before = slot.map_or(0, |slot| slot.bytes);
-            let row = slot.and_then(|slot| slot.row.as_ref());
+            let mut slot = self.slots.get_mut(&key);
+            let stored = slot.as_ref().is_some_and(|slot| slot.stored);
+            let before = slot.as_ref().map_or(0, |slot| slot.bytes);
+            let row = slot.as_ref().and_then(|slot| slot.row.as_ref());
             let (row, bytes) = match checked::<V>(row, event, before)? {
                 (Change::Keep, _) => return Ok(()),
                 (Change::Delete, _) => (None, 0),
@@ -131,7 +131,10 @@ impl<V: View> Rows for ViewRows<V> {
                 bytes,
                 takes: self.takes,
             };
-            self.slots.insert(key, folded);
+            match &mut slot {
+                Some(slot) => ***slot = folded,
+                None => drop(self.slots.insert(key, Box::new(folded))),
+            }
             self.bytes = self.bytes + bytes - before;
             Ok(())
         })
@@ -146,11 +149,11 @@ impl<V: View> Rows for ViewRows<V> {
         let slots = changed.map(|(key, slot)| {
             let taken = Slot {
                 row: slot.row.clone(),
-                ..*slot
+                ..**slot
             };
             slot.touched = false;
             slot.stored = slot.row.is_some();
-            (key.clone(), taken)
+            (key.clone(), Box::new(taken))
         });
         let slots = slots.collect();
         self.takes += 1;
@@ -180,7 +183,8 @@ impl<V: View> Rows for ViewRows<V> {
                 None => {}
             }
         }
-        if new.len() < COPY_ROWS_MIN {
+        // A fresh table may lack the key that a statement needs.
+        if new.len() < COPY_ROWS_MIN && !self.fresh {
             changed.append(&mut new);
         }
         copy_in(&mut *connection, schema, &V::Row::TABLE, &new).await?;
