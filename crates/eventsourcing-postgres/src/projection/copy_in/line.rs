@@ -12,7 +12,8 @@ pub(super) fn write(out: &mut Vec<u8>, table: &Table, row: &impl Serialize) -> s
         table,
         columns: 0,
         depth: 0,
-        name: None,
+        name: String::new(),
+        in_name: false,
         json: false,
     };
     row.serialize(&mut Serializer::with_formatter(&mut *out, &mut line))?;
@@ -28,8 +29,9 @@ struct Line<'a> {
     columns: usize,
     /// Objects and arrays that are open.
     depth: usize,
-    /// Of the field that begins.
-    name: Option<String>,
+    /// Of the last field.
+    name: String,
+    in_name: bool,
     /// Whether the column takes JSON.
     json: bool,
 }
@@ -39,7 +41,7 @@ impl Line<'_> {
         self.depth == 1
     }
 
-    /// Whether a string is written as it is: a name, to be known, or a column's whole value.
+    /// Whether a string is a whole column, which has no quotes.
     const fn bare(&self) -> bool {
         self.in_row() && !self.json
     }
@@ -53,13 +55,16 @@ impl Line<'_> {
         Ok(())
     }
 
-    fn begin_column<W: ?Sized + Write>(&mut self, out: &mut W, name: &str) -> Result<()> {
-        let columns = self.table.columns.iter().enumerate().skip(self.columns);
-        let found = columns
-            .map(|(at, column)| (at, *column))
-            .find(|(_, column)| column.0 == name);
-        let Some((at, (_, definition))) = found else {
-            let table = self.table.name;
+    fn begin_column<W: ?Sized + Write>(&mut self, out: &mut W) -> Result<()> {
+        let Table {
+            name: table, columns, ..
+        } = self.table;
+        let left = columns.iter().enumerate().skip(self.columns);
+        let found = left
+            .map(|(at, (name, definition))| (at, name, definition))
+            .find(|(_, name, _)| self.name == **name);
+        let Some((at, _, definition)) = found else {
+            let name = &self.name;
             return Err(Error::other(format!(
                 "the field {name} is no column of {table}, or not in their order"
             )));
@@ -109,17 +114,18 @@ impl Formatter for &mut Line<'_> {
 
     fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> Result<()> {
         if self.in_row() {
-            self.name = Some(String::new());
+            self.name.clear();
+            self.in_name = true;
             return Ok(());
         }
         CompactFormatter.begin_object_key(out, first)
     }
 
     fn end_object_key<W: ?Sized + Write>(&mut self, out: &mut W) -> Result<()> {
-        match self.name.take() {
-            Some(name) => self.begin_column(out, &name),
-            None => Ok(()),
+        if std::mem::take(&mut self.in_name) {
+            return self.begin_column(out);
         }
+        Ok(())
     }
 
     fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> Result<()> {
@@ -134,14 +140,14 @@ impl Formatter for &mut Line<'_> {
     }
 
     fn begin_string<W: ?Sized + Write>(&mut self, out: &mut W) -> Result<()> {
-        if self.bare() || self.name.is_some() {
+        if self.bare() || self.in_name {
             return Ok(());
         }
         CompactFormatter.begin_string(out)
     }
 
     fn end_string<W: ?Sized + Write>(&mut self, out: &mut W) -> Result<()> {
-        if self.bare() || self.name.is_some() {
+        if self.bare() || self.in_name {
             return Ok(());
         }
         CompactFormatter.end_string(out)
@@ -149,19 +155,17 @@ impl Formatter for &mut Line<'_> {
 
     // What JSON need not escape, `COPY` need not either.
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, text: &str) -> Result<()> {
-        match &mut self.name {
-            Some(name) => {
-                name.push_str(text);
-                Ok(())
-            }
-            None => out.write_all(text.as_bytes()),
+        if self.in_name {
+            self.name.push_str(text);
+            return Ok(());
         }
+        out.write_all(text.as_bytes())
     }
 
     fn write_char_escape<W: ?Sized + Write>(&mut self, out: &mut W, escape: CharEscape) -> Result<()> {
-        if let Some(name) = &mut self.name {
+        if self.in_name {
             // In no column's name.
-            name.push('\u{fffd}');
+            self.name.push('\u{fffd}');
             return Ok(());
         }
         if self.bare() {
@@ -211,91 +215,4 @@ fn escaped<W: ?Sized + Write>(out: &mut W, text: &str) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::value::RawValue;
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    const TABLE: Table = Table {
-        name: "t",
-        key: &["id"],
-        columns: &[
-            ("id", "TEXT NOT NULL"),
-            ("n", "BIGINT"),
-            ("j", "JSONB"),
-            ("raw", "JSONB"),
-            ("text", "TEXT"),
-            ("gone", "TEXT"),
-        ],
-        indexes: &[],
-    };
-
-    #[derive(Default, Serialize)]
-    struct R {
-        #[serde(skip_serializing_if = "String::is_empty")]
-        id: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        n: Option<i64>,
-        j: Value,
-        raw: Option<Box<RawValue>>,
-        text: Option<Box<RawValue>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        gone: Option<String>,
-    }
-
-    fn text(row: &R) -> String {
-        let mut out = Vec::new();
-        write(&mut out, &TABLE, row).expect("a row");
-        String::from_utf8(out).expect("text")
-    }
-
-    fn raw(json: &str) -> Option<Box<RawValue>> {
-        RawValue::from_string(json.to_owned()).ok()
-    }
-
-    #[test]
-    fn a_line_is_what_copy_reads() {
-        let row = R {
-            id: "a\tb\\c\n\"\u{1}ü".to_owned(),
-            n: Some(-1),
-            j: json!({"k\t": ["\"x\\", 1.5, null, {}, []]}),
-            raw: raw(r#"{"a": "\\\n"}"#),
-            text: raw(r#""\\\t""#),
-            gone: None,
-        };
-        let first = "a\\tb\\\\c\\n\"\u{1}ü\t-1\t";
-        let json = r#"{"k\\t":["\\"x\\\\",1.5,null,{},[]]}"#;
-        let raw = r#"{"a": "\\\\\\n"}"#;
-        assert_eq!(text(&row), format!("{first}{json}\t{raw}\t\\\\\\t\t\\N\n"));
-    }
-
-    #[test]
-    fn what_is_left_out_or_nothing_is_null() {
-        assert_eq!(text(&R::default()), "\\N\t\\N\t\\N\t\\N\t\\N\t\\N\n");
-        let nothing = R {
-            id: "null".to_owned(),
-            raw: raw("null"),
-            text: raw("null"),
-            ..R::default()
-        };
-        assert_eq!(text(&nothing), "null\t\\N\t\\N\t\\N\t\\N\t\\N\n");
-    }
-
-    #[test]
-    fn a_field_out_of_order_is_refused() {
-        let table = Table {
-            columns: &[("j", "JSONB"), ("id", "TEXT")],
-            ..TABLE
-        };
-        let row = R {
-            id: "a".to_owned(),
-            ..R::default()
-        };
-        let refused = write(&mut Vec::new(), &table, &row).expect_err("an order");
-        assert!(
-            refused.to_string().contains("the field j is no column of t"),
-            "{refused}"
-        );
-    }
-}
+mod tests;
