@@ -30,6 +30,8 @@ use crate::system;
 const RATE: u32 = 100;
 /// Clients in turn, each with a connection for commands and one for queries.
 const CLIENTS: u32 = 16;
+/// So long the broker's compiler has a quarter of the processors, whoever works then.
+const BROKER_WARM_UP: Duration = Duration::from_mins(1);
 
 struct Visible {
     commands: SocketAddr,
@@ -254,6 +256,7 @@ pub(crate) async fn g10(
         brokers,
         topic: topic.as_str().to_owned(),
     };
+    a.run(BROKER_WARM_UP).await?;
     let series = alternate(&mut a, &mut b, weight.plan).await?;
     let names = (
         "an order's acknowledgement → a query that asks for its position shows it",

@@ -34,7 +34,7 @@ impl FoldError {
     }
 }
 
-/// A table's row: its serde fields are the table's columns, by name and order.
+/// A table's row: its serde fields are the table's columns, by name and order; one that is left out is `NULL`.
 pub trait Row: Serialize + DeserializeOwned + Clone + Send + Sync + 'static {
     /// The table and its indexes.
     const TABLE: Table;

@@ -13,7 +13,7 @@ use crate::deadline::lend;
 use crate::projection::{Projection, read_checkpoints, schema, shape};
 
 /// How many differing rows are named.
-const EXAMPLES_MAX: usize = 5;
+pub(super) const EXAMPLES_MAX: usize = 5;
 /// Parts a table is hashed in: a difference costs a look at one part, not at the table.
 const PARTS: i32 = 1_024;
 

@@ -7,13 +7,12 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 use super::build::{Build, stored};
+use super::compare::EXAMPLES_MAX;
 use super::course::BATCH_RECORDS_MAX;
 use super::reading::Reading;
 use super::{RebuildError, versions};
 use crate::projection::{Admitted, schema, skipped_of};
 
-/// How many differing rows are named.
-const EXAMPLES_MAX: usize = 5;
 /// Where temporary tables are.
 const REFERENCE: &str = "pg_temp";
 
