@@ -255,9 +255,6 @@ async fn make(
     goal: Goal,
     same_fold: bool,
 ) -> Result<Rebuilt, RebuildError> {
-    let Build {
-        rebuilder, version, ..
-    } = *build;
     if same_fold {
         compare::refuse_altered(&mut *connection, build, live).await?;
     }
@@ -266,7 +263,7 @@ async fn make(
     index::all(&mut *connection, build, limits).await?;
     build.course.enter(Phase::Verifying);
     let (rows, verified) = if same_fold {
-        let rows = compare::with_live(&rebuilder.pool, &mut *connection, build, live).await?;
+        let rows = compare::with_live(&mut *connection, build, live, limits.workers).await?;
         (rows, Verified::EqualToLive)
     } else {
         build.catch_up(&mut *connection).await?;
@@ -278,7 +275,7 @@ async fn make(
         switch::switch(connection, build, live).await?;
     }
     Ok(Rebuilt {
-        version,
+        version: build.version,
         rows,
         records: build.course.records(),
         verified,

@@ -137,6 +137,11 @@ pub(crate) fn load(schema: &str, table: &Table) -> String {
     format!("SELECT t.{key}, to_jsonb(t) FROM {schema}.{name} t WHERE t.{key} = ANY($1)")
 }
 
+/// Writes rows given as a JSON array, none of which may be there.
+pub(super) fn add_new(schema: &str, table: &Table) -> String {
+    insert_json(schema, table, &columns(table), "")
+}
+
 /// Writes rows given as a JSON array; an existing row is replaced.
 pub(super) fn upsert(schema: &str, table: &Table) -> String {
     let columns_changed = table.columns.iter().filter(|(name, _)| !table.key.contains(name));
@@ -174,11 +179,16 @@ pub(super) fn add(schema: &str, table: &Table, added: &[&str]) -> String {
 }
 
 fn insert(schema: &str, table: &Table, selected: &str, grouped: &str, set: &[String]) -> String {
-    let (name, columns, key, set) = (table.name, columns(table), key(table), set.join(", "));
+    let (key, set) = (key(table), set.join(", "));
+    let insert = insert_json(schema, table, selected, grouped);
+    format!("{insert} ON CONFLICT ({key}) DO UPDATE SET {set}")
+}
+
+fn insert_json(schema: &str, table: &Table, selected: &str, grouped: &str) -> String {
+    let (name, columns) = (table.name, columns(table));
     format!(
         "INSERT INTO {schema}.{name} AS t ({columns})
-         SELECT {selected} FROM jsonb_populate_recordset(NULL::{schema}.{name}, $1::text::jsonb) {grouped}
-         ON CONFLICT ({key}) DO UPDATE SET {set}"
+         SELECT {selected} FROM jsonb_populate_recordset(NULL::{schema}.{name}, $1::text::jsonb) {grouped}"
     )
 }
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use eventsourcing::projection::Table;
-use sqlx::{AssertSqlSafe, Executor, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, Executor, PgConnection};
 
 use super::build::Build;
 use super::{RebuildError, Rebuilder};
@@ -44,15 +44,19 @@ pub(super) async fn refuse_altered(
     Err(RebuildError::Altered { table, difference })
 }
 
-/// Folds to a checkpoint of the live version and compares there; the number of rows.
+/// Folds to a checkpoint of the live version and compares there; the number of rows. The database hashes with as many
+/// processes as there are workers: no more are to be taken from a shop that goes on.
 pub(super) async fn with_live(
-    pool: &PgPool,
     connection: &mut PgConnection,
     build: &Build<'_>,
     live: i32,
+    workers: usize,
 ) -> Result<i64, RebuildError> {
     let Rebuilder {
-        projection, topic, ..
+        pool,
+        projection,
+        topic,
+        ..
     } = build.rebuilder;
     // As little to fold as can be while the snapshot is open.
     build.catch_up(&mut *connection).await?;
@@ -64,10 +68,21 @@ pub(super) async fn with_live(
     let targets = read_checkpoints(&mut snapshot, name, live, topic).await?;
     build.fold_to(&mut *connection, &targets).await?;
     let (live, rebuilt) = (schema(name, live), schema(name, build.version));
-    let (before, after) = tokio::try_join!(
-        whole(&mut snapshot, &live, table),
-        whole(&mut *connection, &rebuilt, table),
-    )?;
+    // Beside those who are asked; undone with the one transaction and with the other session.
+    let helpers = (workers / 2).saturating_sub(1);
+    let set = format!("SET max_parallel_workers_per_gather = {helpers}");
+    for session in [&mut *snapshot, &mut *connection] {
+        session.execute(AssertSqlSafe(set.clone())).await?;
+    }
+    let (before, after) = if workers > 1 {
+        tokio::try_join!(
+            whole(&mut snapshot, &live, table),
+            whole(&mut *connection, &rebuilt, table),
+        )?
+    } else {
+        let before = whole(&mut snapshot, &live, table).await?;
+        (before, whole(&mut *connection, &rebuilt, table).await?)
+    };
     let differing = if before == after {
         None
     } else {

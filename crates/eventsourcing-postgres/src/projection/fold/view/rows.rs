@@ -16,8 +16,9 @@ use crate::projection::{ProjectionError, table};
 
 /// What a row takes beside its text: key, place in the map, allocations.
 pub(super) const ROW_BYTES: usize = 256;
-/// Fewer new rows go with the changed ones: `COPY` is a statement of its own.
-const COPY_ROWS_MIN: usize = 50;
+/// Fewer new rows go as JSON: the end of a `COPY` is a small packet behind another, which Nagle's algorithm holds back until the
+/// server acknowledges that, 40 ms later (sqlx does not turn it off). In that time some 2,500 rows are written as JSON.
+const COPY_ROWS_MIN: usize = 1_000;
 /// Rows in one statement.
 const STATEMENT_ROWS_MAX: usize = 5_000;
 
@@ -183,11 +184,14 @@ impl<V: View> Rows for ViewRows<V> {
                 None => {}
             }
         }
-        // A fresh table may lack the key that a statement needs.
-        if new.len() < COPY_ROWS_MIN && !self.fresh {
+        if new.len() >= COPY_ROWS_MIN {
+            copy_in(&mut *connection, schema, &V::Row::TABLE, &new).await?;
+        } else if self.fresh {
+            // Its table may lack the key that the other statement needs.
+            write(&mut *connection, table::add_new(schema, &V::Row::TABLE), &new).await?;
+        } else {
             changed.append(&mut new);
         }
-        copy_in(&mut *connection, schema, &V::Row::TABLE, &new).await?;
         for rows in changed.chunks(STATEMENT_ROWS_MAX) {
             write(&mut *connection, table::upsert(schema, &V::Row::TABLE), rows).await?;
         }
