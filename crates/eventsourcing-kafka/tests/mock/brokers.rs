@@ -101,10 +101,14 @@ async fn a_log_that_lies_is_found_out() {
         let mut ledger = Ledger::default();
         ledger.works(&liar, &at, "before").await;
         cluster.fails_for_good(rdkafka::types::RDKafkaApiKey::Produce, code);
-        ledger.append(&liar, &at, "lasting").await;
+        let lasting = ledger.append(&liar, &at, "lasting").await;
         cluster.mends(rdkafka::types::RDKafkaApiKey::Produce);
         ledger.works(&log, &at, "after").await;
-        let breach = ledger.check(&all(&log, &at).await).expect_err("found");
+        let there = all(&log, &at).await;
+        let Err(breach) = ledger.check(&there) else {
+            let landed = Ledger::found(&there, "lasting");
+            panic!("{lie:?} is not found out: {lasting:?}, {landed} records landed");
+        };
         let found = match &breach {
             Breach::NotThere(_) => "NotThere",
             Breach::Doubled(_) => "Doubled",
