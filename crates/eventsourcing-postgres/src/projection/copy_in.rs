@@ -19,9 +19,6 @@ pub(super) async fn copy_in<R: Row>(
     table: &Table,
     rows: &[&R],
 ) -> Result<(), ProjectionError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
     let sql = format!("COPY {schema}.{} ({}) FROM STDIN", table.name, columns(table));
     let mut copy = connection.copy_in_raw(&sql).await?;
     let mut lines = Vec::with_capacity(CHUNK_BYTES + CHUNK_BYTES / 4);

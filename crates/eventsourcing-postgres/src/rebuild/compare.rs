@@ -74,19 +74,16 @@ pub(super) async fn with_live(
     for session in [&mut *snapshot, &mut *connection] {
         session.execute(AssertSqlSafe(set.clone())).await?;
     }
-    let (before, after) = if workers > 1 {
-        tokio::try_join!(
-            whole(&mut snapshot, &live, table),
-            whole(&mut *connection, &rebuilt, table),
-        )?
-    } else {
-        let before = whole(&mut snapshot, &live, table).await?;
-        (before, whole(&mut *connection, &rebuilt, table).await?)
-    };
+    let (before, after) = both(
+        workers,
+        whole(&mut snapshot, &live, table),
+        whole(&mut *connection, &rebuilt, table),
+    )
+    .await?;
     let differing = if before == after {
         None
     } else {
-        Some(differences(&mut snapshot, connection, (&live, &rebuilt), table).await?)
+        Some(differences(&mut snapshot, connection, (&live, &rebuilt), table, workers).await?)
     };
     snapshot.execute("ROLLBACK").await?;
     snapshot.give_back();
@@ -96,17 +93,32 @@ pub(super) async fn with_live(
     })
 }
 
+/// What both sessions come to: at once when there are workers for both, else one after the other.
+async fn both<T>(
+    workers: usize,
+    before: impl Future<Output = Result<T, sqlx::Error>>,
+    after: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<(T, T), sqlx::Error> {
+    if workers > 1 {
+        return tokio::try_join!(before, after);
+    }
+    Ok((before.await?, after.await?))
+}
+
 /// Some rows that differ, as text.
 async fn differences(
     before: &mut PgConnection,
     after: &mut PgConnection,
     (live, rebuilt): (&str, &str),
     table: &Table,
+    workers: usize,
 ) -> Result<Vec<String>, sqlx::Error> {
-    let (parts_before, parts_after) = tokio::try_join!(
+    let (parts_before, parts_after) = both(
+        workers,
         parts(&mut *before, live, table),
         parts(&mut *after, rebuilt, table),
-    )?;
+    )
+    .await?;
     let numbers: BTreeSet<&i32> = parts_before.keys().chain(parts_after.keys()).collect();
     let differing = |part: &&i32| parts_before.get(part) != parts_after.get(part);
     let mut examples = Vec::new();

@@ -116,10 +116,11 @@ impl<V: View> Rows for ViewRows<V> {
 
     fn fold(&mut self, events: &[Event], parked: &mut HashSet<Key>) -> Vec<Parked> {
         each(events, parked, |event, key| {
-            let mut slot = self.slots.get_mut(&key);
-            let stored = slot.as_ref().is_some_and(|slot| slot.stored);
-            let before = slot.as_ref().map_or(0, |slot| slot.bytes);
-            let row = slot.as_ref().and_then(|slot| slot.row.as_ref());
+            let slot = self.slots.get_mut(&key);
+            let known = slot.as_deref();
+            let stored = known.is_some_and(|slot| slot.stored);
+            let before = known.map_or(0, |slot| slot.bytes);
+            let row = known.and_then(|slot| slot.row.as_ref());
             let (row, bytes) = match checked::<V>(row, event, before)? {
                 (Change::Keep, _) => return Ok(()),
                 (Change::Delete, _) => (None, 0),
@@ -132,8 +133,8 @@ impl<V: View> Rows for ViewRows<V> {
                 bytes,
                 takes: self.takes,
             };
-            match &mut slot {
-                Some(slot) => ***slot = folded,
+            match slot {
+                Some(slot) => **slot = folded,
                 None => drop(self.slots.insert(key, Box::new(folded))),
             }
             self.bytes = self.bytes + bytes - before;
