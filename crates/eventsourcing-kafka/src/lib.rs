@@ -9,6 +9,7 @@ mod consumers;
 mod group;
 mod log;
 mod producer;
+mod questions;
 mod reader;
 
 pub use admin::{Finding, Flush, Keeps, Severity, TopicSettings, check_topics, create_topics};

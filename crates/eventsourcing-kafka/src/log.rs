@@ -8,12 +8,11 @@ use eventsourcing::ids::Offset;
 use eventsourcing::log::{Appended, Bounds, Log, LogError, Reader};
 use eventsourcing::record::Record;
 use eventsourcing::topic::{Topic, TopicPartition};
-use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::metadata::MetadataTopic;
 
 use crate::consumers::Consumers;
 use crate::producer::Producer;
+use crate::questions;
 use crate::reader::KafkaReader;
 
 /// How to reach the broker, and limits.
@@ -108,36 +107,14 @@ impl Log for KafkaLog {
 
     async fn bounds(&self, of: &TopicPartition) -> Result<Bounds, LogError> {
         let of = of.clone();
-        self.ask(move |consumers, timeout| {
-            let partition = of.partition.cast_signed();
-            let bounds = consumers
-                .asking()
-                .fetch_watermarks(of.topic.as_str(), partition, timeout);
-            let (start, end) = bounds.map_err(|error| log_error(&of.topic, &error))?;
-            Ok(Bounds {
-                start: Offset(start.cast_unsigned()),
-                end: Offset(end.cast_unsigned()),
-            })
-        })
-        .await
+        self.ask(move |consumers, timeout| questions::bounds(consumers.asking(), &of, timeout))
+            .await
     }
 
     async fn partitions(&self, of: &Topic) -> Result<u32, LogError> {
         let of = of.clone();
-        self.ask(move |consumers, timeout| {
-            let metadata = consumers.asking().fetch_metadata(Some(of.as_str()), timeout);
-            let metadata = metadata.map_err(|error| log_error(&of, &error))?;
-            let topic = metadata.topics().first();
-            // A topic about which the broker has an error is shown without partitions as well.
-            if let Some(error) = topic.and_then(MetadataTopic::error) {
-                return Err(log_error(&of, &KafkaError::MetadataFetch(error.into())));
-            }
-            match topic.map_or(0, |topic| topic.partitions().len()) {
-                0 => Err(LogError::NoSuchTopic(of.to_string())),
-                count => Ok(u32::try_from(count).expect("a partition number fits")),
-            }
-        })
-        .await
+        self.ask(move |consumers, timeout| questions::partitions(consumers.asking(), &of, timeout))
+            .await
     }
 }
 

@@ -63,3 +63,33 @@ fn every_error_code_about_a_topic_ends_in_an_error_that_says_it() {
         .await;
     });
 }
+
+/// A broker that has just started, or woken up, shows its partitions without a leader, and the client remembers that for
+/// minutes. It is asked first when nothing is known yet, and again later: what is there is never taken for missing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_partition_without_a_leader_is_there_and_answers_as_soon_as_it_has_one() {
+    let cluster = Cluster::open(1);
+    let (log, at) = (cluster.log(), cluster.at());
+    let leads = |leader| {
+        let set = cluster
+            .mock
+            .partition_leader(cluster.topic.as_str(), at.partition.cast_signed(), leader);
+        set.expect("set");
+    };
+    for round in 0..3 {
+        leads(None);
+        let without = log.bounds(&at).await.expect_err("nobody to ask");
+        assert!(matches!(without, LogError::Unavailable(_)), "{round}: {without}");
+        leads(Some(1));
+        let bounds = settled(async || log.bounds(&at).await.ok()).await;
+        assert_eq!((bounds.start, bounds.end), (Offset(0), Offset(0)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_exist_is_said_to_be_missing() {
+    let cluster = Cluster::open(1);
+    let log = cluster.log();
+    let absent = log.bounds(&cluster.topic.partition(2)).await;
+    assert!(matches!(absent, Err(LogError::NoSuchTopic(_))), "{absent:?}");
+}
