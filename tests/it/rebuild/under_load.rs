@@ -51,6 +51,11 @@ async fn everything_is_rebuilt_while_the_shop_goes_on() {
     }
     let after = load.stop().await;
     println!("all rebuilt in {took:.1?}\nbefore: {before}\nmeanwhile: {during}");
+    if by_session() {
+        println!(
+            "processors are shared out by session here (docs/performance.md): latencies are worse than a server's"
+        );
+    }
     for seen in [&before, &during, &after] {
         assert_eq!(seen.failures, Vec::<String>::new());
     }
@@ -60,6 +65,12 @@ async fn everything_is_rebuilt_while_the_shop_goes_on() {
     let (succeeded, output) = shop.run(&["verify", "--all"]).await;
     println!("{output}");
     assert!(succeeded, "{output}");
+}
+
+/// Whether Linux gives each session the same share of the processors, be it one process of `PostgreSQL` or all of the shop. So
+/// it does outside of containers and services, where a setting of the kernel says so.
+fn by_session() -> bool {
+    std::fs::read_to_string("/proc/sys/kernel/sched_autogroup_enabled").is_ok_and(|text| text.trim() == "1")
 }
 
 /// A file of invoices: so many times the real ones under other numbers; a few made up for no times.
