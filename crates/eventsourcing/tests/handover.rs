@@ -10,6 +10,7 @@ use eventsourcing::command::{Accepted, Context, Expected, Failure, Unavailable};
 use eventsourcing::contract::account::{Account, Command, Insufficient};
 use eventsourcing::dispatch::Dispatch;
 use eventsourcing::ids::{CommandId, Digest};
+use eventsourcing::log::Log;
 use eventsourcing::memory::REMEMBERED_MAX;
 use eventsourcing::owner::{self, Config, Service, Settings};
 use eventsourcing::simulated::{Faults, SimulatedLog};
@@ -120,6 +121,39 @@ async fn a_partition_is_served_until_the_next_owner_fences() {
     tokio::time::sleep(HANDOVER_MAX * 2).await;
     assert!(!old.service.serves(&at()));
     new.deposit("4").await.expect("still its own");
+}
+
+/// In a hurry of a group that loses and finds its members, two may have a partition, and the one that fenced last gives it up. The
+/// routes name that one: the other must notice, though nobody asks it anything.
+#[tokio::test(start_paused = true)]
+async fn an_owner_that_nobody_asks_notices_who_came_after_it() {
+    let (log, topic) = (
+        SimulatedLog::new(5, 1, Faults::NONE),
+        Topic::events("handover", "accounts"),
+    );
+    let at = || topic.partition(0);
+    let (stays, goes) = (Node::start(&log, &topic), Node::start(&log, &topic));
+    stays
+        .tell
+        .send(AssignmentChange::Assigned(at()))
+        .expect("listens");
+    stays.serves(true).await;
+    goes.tell.send(AssignmentChange::Assigned(at())).expect("listens");
+    goes.serves(true).await;
+    goes.tell.send(AssignmentChange::Lost(at())).expect("listens");
+    goes.serves(false).await;
+    let end = async || log.bounds(&at()).await.expect("answers").end;
+    let before = end().await;
+    tokio::time::timeout(HANDOVER_MAX * 2, async {
+        // Its third fence is its own again.
+        while end().await == before {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await
+    .expect("in time");
+    stays.serves(true).await;
+    stays.deposit("1").await.expect("it is the owner");
 }
 
 #[tokio::test(start_paused = true)]
