@@ -90,15 +90,7 @@ impl Log for KafkaLog {
 
     async fn reader(&self, from: Vec<(TopicPartition, Offset)>) -> Result<Box<dyn Reader>, LogError> {
         for (at, asked) in &from {
-            let Bounds { start, end } = self.bounds(at).await?;
-            if *asked < start || *asked > end {
-                return Err(LogError::OutOfRange {
-                    at: at.clone(),
-                    start,
-                    end,
-                    asked: *asked,
-                });
-            }
+            self.bounds(at).await?.check(at, *asked)?;
         }
         let (consumers, timeout) = (Arc::clone(&self.consumers), self.timeout);
         let reader = blocking(move || KafkaReader::start(consumers, &from, timeout)).await?;

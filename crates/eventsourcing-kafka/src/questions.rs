@@ -7,7 +7,7 @@ use eventsourcing::log::{Bounds, LogError};
 use eventsourcing::topic::{Topic, TopicPartition};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::metadata::{Metadata, MetadataTopic};
+use rdkafka::metadata::MetadataTopic;
 
 use crate::complaints::Plain;
 use crate::log::log_error;
@@ -25,7 +25,9 @@ pub(crate) fn bounds(
         // what it answers is remembered instead.
         Err(LogError::NoSuchTopic(_)) => {
             let left = || deadline.saturating_duration_since(Instant::now());
-            exists(consumer, of, left())?;
+            if of.partition >= partitions(consumer, &of.topic, left())? {
+                return Err(LogError::NoSuchTopic(of.to_string()));
+            }
             match watermarks(consumer, of, left()) {
                 Err(LogError::NoSuchTopic(_)) => {
                     Err(LogError::Unavailable(format!("{of} has no leader now")))
@@ -50,40 +52,21 @@ fn watermarks(
     })
 }
 
-/// Asks the broker itself whether there is such a partition.
-fn exists(consumer: &BaseConsumer<Plain>, of: &TopicPartition, timeout: Duration) -> Result<(), LogError> {
-    let metadata = metadata(consumer, &of.topic, timeout)?;
-    let mut partitions = metadata.topics().iter().flat_map(MetadataTopic::partitions);
-    if partitions.any(|partition| partition.id() == of.partition.cast_signed()) {
-        Ok(())
-    } else {
-        Err(LogError::NoSuchTopic(of.to_string()))
-    }
-}
-
-/// How many partitions the topic has. Blocks, at most `timeout`.
+/// How many partitions the topic has, as the broker itself says. Blocks, at most `timeout`.
 pub(crate) fn partitions(
     consumer: &BaseConsumer<Plain>,
     of: &Topic,
     timeout: Duration,
 ) -> Result<u32, LogError> {
-    let metadata = metadata(consumer, of, timeout)?;
-    match metadata
-        .topics()
-        .first()
-        .map_or(0, |topic| topic.partitions().len())
-    {
-        0 => Err(LogError::NoSuchTopic(of.to_string())),
-        count => Ok(u32::try_from(count).expect("a partition number fits")),
-    }
-}
-
-fn metadata(consumer: &BaseConsumer<Plain>, of: &Topic, timeout: Duration) -> Result<Metadata, LogError> {
     let metadata = consumer.fetch_metadata(Some(of.as_str()), timeout);
     let metadata = metadata.map_err(|error| log_error(of, &error))?;
+    let topic = metadata.topics().first();
     // A topic about which the broker has an error is shown without partitions as well.
-    match metadata.topics().first().and_then(MetadataTopic::error) {
-        Some(error) => Err(log_error(of, &KafkaError::MetadataFetch(error.into()))),
-        None => Ok(metadata),
+    if let Some(error) = topic.and_then(MetadataTopic::error) {
+        return Err(log_error(of, &KafkaError::MetadataFetch(error.into())));
+    }
+    match topic.map_or(0, |topic| topic.partitions().len()) {
+        0 => Err(LogError::NoSuchTopic(of.to_string())),
+        count => Ok(u32::try_from(count).expect("a partition number fits")),
     }
 }

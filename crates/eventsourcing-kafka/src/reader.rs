@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use crate::complaints::Plain;
 use crate::consumers::Consumers;
 use crate::log::log_error;
+use crate::questions;
 
 /// Records that travel together from the thread to the reader.
 const BATCH_RECORDS_MAX: usize = 1_000;
@@ -213,11 +214,9 @@ impl Poller {
         }
     }
 
-    fn first(&self, topic: &str, partition: i32) -> Option<i64> {
-        let place =
-            |at: &TopicPartition| at.topic.as_str() == topic && at.partition.cast_signed() == partition;
-        let (_, offset) = self.from.iter().find(|(at, _)| place(at))?;
-        Some(offset.0.cast_signed())
+    fn first(&self, of: &TopicPartition) -> Option<Offset> {
+        let (_, offset) = self.from.iter().find(|(at, _)| at == of)?;
+        Some(*offset)
     }
 
     /// A position that the broker no longer (or not yet) has is final; so is a missing topic.
@@ -243,24 +242,17 @@ impl Poller {
             let Some(topic) = self.topics.get(element.topic()) else {
                 continue;
             };
+            let at = topic.partition(element.partition().cast_unsigned());
             // Of a partition of which nothing was read yet, the client knows no position.
             let asked = match element.offset() {
-                KafkaOffset::Offset(asked) => Some(asked),
-                _ => self.first(element.topic(), element.partition()),
+                KafkaOffset::Offset(asked) => Some(Offset(asked.cast_unsigned())),
+                _ => self.first(&at),
             };
             let Some(asked) = asked else { continue };
-            let bounds = consumer.fetch_watermarks(element.topic(), element.partition(), TROUBLE_MAX);
-            if let Ok((start, end)) = bounds
-                && !(start..=end).contains(&asked)
+            if let Ok(bounds) = questions::bounds(consumer, &at, TROUBLE_MAX)
+                && let Err(gone) = bounds.check(&at, asked)
             {
-                let offset = |at: i64| Offset(at.cast_unsigned());
-                let at = topic.partition(element.partition().cast_unsigned());
-                return LogError::OutOfRange {
-                    at,
-                    start: offset(start),
-                    end: offset(end),
-                    asked: offset(asked),
-                };
+                return gone;
             }
         }
         // The broker had it out of range a moment ago, and it is not: whoever reads looks again.

@@ -148,7 +148,7 @@ impl Log for PostgresLog {
         for (at, asked) in from {
             let topic = self.place(&at).await?;
             let bounds = self.bounds(&at).await?;
-            read::check(&at, bounds, asked)?;
+            bounds.check(&at, asked)?;
             cursors.push(read::Cursor {
                 at,
                 topic,

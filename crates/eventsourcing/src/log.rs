@@ -52,6 +52,22 @@ pub struct Bounds {
     pub end: Offset,
 }
 
+impl Bounds {
+    /// Refuses an offset that the log does not hold and will not get next.
+    pub fn check(self, at: &TopicPartition, asked: Offset) -> Result<(), LogError> {
+        let Self { start, end } = self;
+        if (start..=end).contains(&asked) {
+            return Ok(());
+        }
+        Err(LogError::OutOfRange {
+            at: at.clone(),
+            start,
+            end,
+            asked,
+        })
+    }
+}
+
 /// Why the log cannot be read.
 #[derive(Debug, Error)]
 pub enum LogError {

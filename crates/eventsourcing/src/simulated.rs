@@ -265,15 +265,7 @@ impl Log for SimulatedLog {
     async fn reader(&self, from: Vec<(TopicPartition, Offset)>) -> Result<Box<dyn Reader>, LogError> {
         for (at, asked) in &from {
             self.check(at)?;
-            let Bounds { start, end } = self.bounds_now(at);
-            if *asked > end {
-                return Err(LogError::OutOfRange {
-                    at: at.clone(),
-                    start,
-                    end,
-                    asked: *asked,
-                });
-            }
+            self.bounds_now(at).check(at, *asked)?;
         }
         let log = self.clone();
         Ok(Box::new(SimulatedReader { log, from }))

@@ -57,6 +57,10 @@ impl Node {
         Self { tell, service }
     }
 
+    fn told(&self, change: AssignmentChange) {
+        self.tell.send(change).expect("listens");
+    }
+
     async fn serves(&self, now: bool) {
         let mut status = self.service.status();
         status
@@ -78,6 +82,12 @@ impl Node {
     }
 }
 
+/// A log without faults, and its topic of one partition.
+fn ground(seed: u64) -> (SimulatedLog, Topic) {
+    let topic = Topic::events("handover", "accounts");
+    (SimulatedLog::new(seed, 1, Faults::NONE), topic)
+}
+
 fn context(key: &str) -> Context {
     Context {
         id: CommandId::of_key("test", key),
@@ -92,21 +102,18 @@ fn context(key: &str) -> Context {
 
 #[tokio::test(start_paused = true)]
 async fn a_partition_is_served_until_the_next_owner_fences() {
-    let (log, topic) = (
-        SimulatedLog::new(3, 1, Faults::NONE),
-        Topic::events("handover", "accounts"),
-    );
+    let (log, topic) = ground(3);
     let at = || topic.partition(0);
     let (old, new) = (Node::start(&log, &topic), Node::start(&log, &topic));
-    old.tell.send(AssignmentChange::Assigned(at())).expect("listens");
+    old.told(AssignmentChange::Assigned(at()));
     old.serves(true).await;
     old.deposit("1").await.expect("accepted");
 
-    old.tell.send(AssignmentChange::Revoked(at())).expect("listens");
+    old.told(AssignmentChange::Revoked(at()));
     tokio::time::sleep(HANDOVER_MAX / 2).await;
     old.deposit("2").await.expect("nobody else is there yet");
 
-    new.tell.send(AssignmentChange::Assigned(at())).expect("listens");
+    new.told(AssignmentChange::Assigned(at()));
     new.serves(true).await;
     let void = old.deposit("3").await;
     let deposed = Err(Failure::NotAttempted {
@@ -127,20 +134,14 @@ async fn a_partition_is_served_until_the_next_owner_fences() {
 /// routes name that one: the other must notice, though nobody asks it anything.
 #[tokio::test(start_paused = true)]
 async fn an_owner_that_nobody_asks_notices_who_came_after_it() {
-    let (log, topic) = (
-        SimulatedLog::new(5, 1, Faults::NONE),
-        Topic::events("handover", "accounts"),
-    );
+    let (log, topic) = ground(5);
     let at = || topic.partition(0);
     let (stays, goes) = (Node::start(&log, &topic), Node::start(&log, &topic));
-    stays
-        .tell
-        .send(AssignmentChange::Assigned(at()))
-        .expect("listens");
+    stays.told(AssignmentChange::Assigned(at()));
     stays.serves(true).await;
-    goes.tell.send(AssignmentChange::Assigned(at())).expect("listens");
+    goes.told(AssignmentChange::Assigned(at()));
     goes.serves(true).await;
-    goes.tell.send(AssignmentChange::Lost(at())).expect("listens");
+    goes.told(AssignmentChange::Lost(at()));
     goes.serves(false).await;
     let end = async || log.bounds(&at()).await.expect("answers").end;
     let before = end().await;
@@ -158,23 +159,20 @@ async fn an_owner_that_nobody_asks_notices_who_came_after_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_partition_that_nobody_takes_is_let_go_in_time() {
-    let (log, topic) = (
-        SimulatedLog::new(4, 1, Faults::NONE),
-        Topic::events("handover", "accounts"),
-    );
+    let (log, topic) = ground(4);
     let node = Node::start(&log, &topic);
     let at = || topic.partition(0);
-    node.tell.send(AssignmentChange::Assigned(at())).expect("listens");
+    node.told(AssignmentChange::Assigned(at()));
     node.serves(true).await;
     let revoked = tokio::time::Instant::now();
-    node.tell.send(AssignmentChange::Revoked(at())).expect("listens");
+    node.told(AssignmentChange::Revoked(at()));
     node.serves(false).await;
     assert_eq!(revoked.elapsed(), HANDOVER_MAX);
     // A partition that was lost is let go at once.
-    node.tell.send(AssignmentChange::Assigned(at())).expect("listens");
+    node.told(AssignmentChange::Assigned(at()));
     node.serves(true).await;
     let lost = tokio::time::Instant::now();
-    node.tell.send(AssignmentChange::Lost(at())).expect("listens");
+    node.told(AssignmentChange::Lost(at()));
     node.serves(false).await;
     assert_eq!(lost.elapsed(), Duration::ZERO);
 }
@@ -182,14 +180,9 @@ async fn a_partition_that_nobody_takes_is_let_go_in_time() {
 /// What may have been accepted and forgotten is not decided anew: nothing is done twice that was not asked twice.
 #[tokio::test(start_paused = true)]
 async fn a_command_that_may_have_been_forgotten_stays_in_doubt() {
-    let (log, topic) = (
-        SimulatedLog::new(5, 1, Faults::NONE),
-        Topic::events("handover", "accounts"),
-    );
+    let (log, topic) = ground(5);
     let node = Node::start(&log, &topic);
-    node.tell
-        .send(AssignmentChange::Assigned(topic.partition(0)))
-        .expect("listens");
+    node.told(AssignmentChange::Assigned(topic.partition(0)));
     node.serves(true).await;
     // Everything is still remembered, so what is not was never accepted.
     let first = node.repeat("lost on its way").await.expect("accepted");

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use bytes::Bytes;
 use eventsourcing::ids::Offset;
-use eventsourcing::log::{Bounds, LogError, Reader};
+use eventsourcing::log::{LogError, Reader};
 use eventsourcing::record::{Record, Stored};
 use eventsourcing::topic::TopicPartition;
 use time::OffsetDateTime;
@@ -31,20 +31,6 @@ pub(super) struct PostgresReader {
 }
 
 type Row = (i32, i32, i64, Vec<u8>, Vec<u8>, Vec<u8>, OffsetDateTime);
-
-/// Refuses an offset that the log does not hold and will not get next.
-pub(super) fn check(at: &TopicPartition, bounds: Bounds, asked: Offset) -> Result<(), LogError> {
-    if asked < bounds.start || asked > bounds.end {
-        let Bounds { start, end } = bounds;
-        return Err(LogError::OutOfRange {
-            at: at.clone(),
-            start,
-            end,
-            asked,
-        });
-    }
-    Ok(())
-}
 
 impl PostgresReader {
     pub(super) fn new(log: PostgresLog, cursors: Vec<Cursor>, grown: watch::Receiver<u64>) -> Self {

@@ -61,17 +61,7 @@ impl<A: Aggregate> Partition<A> {
         let Some(bounds) = self.patiently_bounds().await? else {
             return Ok(false);
         };
-        if bounds.end < self.book.next || bounds.start > self.book.next {
-            let Bounds { start, end } = bounds;
-            let asked = self.book.next;
-            return Err(LogError::OutOfRange {
-                at: self.at.clone(),
-                start,
-                end,
-                asked,
-            }
-            .into());
-        }
+        bounds.check(&self.at, self.book.next)?;
         let mut found = Found::new();
         if !self.fold_to(bounds.end, &mut found).await? || self.book.rule.is_sealed() {
             return Ok(false);

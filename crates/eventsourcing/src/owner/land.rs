@@ -38,7 +38,7 @@ impl<A: Aggregate> Partition<A> {
             }
             Landed::Checked(Ok(bounds)) => self.read_gap(batch, bounds.end, deciding).await,
             Landed::Checked(Err(error)) => {
-                if !batch.held.is_empty() {
+                if !batch.is_empty() {
                     tracing::warn!(partition = %self.at, %error, "cannot confirm refusals");
                 }
                 batch.void(&self.at, &Found::new(), Unavailable::NoOwner);

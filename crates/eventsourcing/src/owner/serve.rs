@@ -75,7 +75,9 @@ impl<A: Aggregate> Partition<A> {
                 biased;
                 landed = landing(&mut flight), if flight.is_some() => {
                     let Some(Flight { batch, started, .. }) = flight.take() else { continue };
-                    metrics::histogram!("daybook_owner_append_seconds").record(started.elapsed().as_secs_f64());
+                    if !batch.is_empty() {
+                        metrics::histogram!("daybook_owner_append_seconds").record(started.elapsed().as_secs_f64());
+                    }
                     if let Some(ended) = self.land(batch, landed, &mut deciding).await? {
                         return Ok(ended);
                     }
