@@ -1,5 +1,7 @@
 //! Acquiring a partition and fencing again: both are "append a fence, then read what the log says".
 
+use std::time::Duration;
+
 use crate::aggregate::Aggregate;
 use crate::checkpoint::Checkpoint;
 use crate::codec::{self, CorruptRecord, Fence};
@@ -14,6 +16,9 @@ use super::{OwnerError, SeededBug};
 
 /// The most records folded between two looks at the clock.
 const READ_RECORDS_MAX: usize = 10_000;
+/// All that is folded here is in the log already: a reader that hands out nothing for so long is given up for
+/// another one, and the assignment asked again.
+const SILENCE_MAX: Duration = Duration::from_secs(10);
 
 /// Why a stretch of log was not folded to its end.
 enum Interrupted {
@@ -194,7 +199,9 @@ impl<A: Aggregate> Partition<A> {
         let from = vec![(self.at.clone(), self.book.next)];
         let mut reader = self.settings.log.reader(from).await?;
         while self.book.next < end {
-            for stored in &reader.next(READ_RECORDS_MAX).await? {
+            let reading = tokio::time::timeout(SILENCE_MAX, reader.next(READ_RECORDS_MAX));
+            let silent = |_| Interrupted::Away(format!("no records of the log for {SILENCE_MAX:?}"));
+            for stored in &reading.await.map_err(silent)?? {
                 self.book.apply(stored, found)?;
             }
             let most = self.settings.config.tail_events_max;
