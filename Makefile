@@ -39,7 +39,7 @@ chaos: setup ## three real nodes under kills, freezes and cuts; MINUTES=60 for a
 	$(or $(CARGO_TARGET_DIR),target)/debug/chaos all --minutes $(MINUTES) --lies $(ARGS)
 
 schemas: ## rewrite the committed schemas from the code
-	UPDATE_SCHEMAS=1 cargo test --quiet --package domain --package commands --package queries
+	UPDATE_SCHEMAS=1 cargo test --quiet --package domain --package commands --package queries --package daybook
 
 setup:
 	@sh deploy/setup.sh

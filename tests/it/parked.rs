@@ -1,5 +1,6 @@
 //! A parked event, from the command line: its key waits, others go on, and it is folded again or left out for ever.
 
+mod admin;
 mod poison;
 
 use std::time::Duration;

@@ -26,7 +26,7 @@ const LONG: Duration = Duration::from_mins(2);
 struct Silent {
     log: SimulatedLog,
     readers: AtomicUsize,
-    silent: usize,
+    mute: usize,
 }
 
 struct Nothing;
@@ -45,7 +45,7 @@ impl Log for Silent {
     }
 
     async fn reader(&self, from: Vec<(TopicPartition, Offset)>) -> Result<Box<dyn Reader>, LogError> {
-        if self.readers.fetch_add(1, Ordering::Relaxed) < self.silent {
+        if self.readers.fetch_add(1, Ordering::Relaxed) < self.mute {
             return Ok(Box::new(Nothing));
         }
         self.log.reader(from).await
@@ -68,11 +68,11 @@ struct Node {
 }
 
 /// An owner of one partition on a log with so many silent readers.
-fn node(silent: usize) -> Node {
+fn node(mute: usize) -> Node {
     let log = Arc::new(Silent {
         log: SimulatedLog::new(1, 1, Faults::NONE),
         readers: AtomicUsize::new(0),
-        silent,
+        mute,
     });
     let topic = Topic::events("silence", "accounts");
     let settings = Settings {
@@ -116,5 +116,9 @@ async fn an_owner_before_a_silent_reader_can_be_stopped() {
     }
     node.shutdown.cancel();
     let stopped = tokio::time::timeout(LONG, node.running);
-    stopped.await.expect("stops").expect("no panic").expect("stops well");
+    stopped
+        .await
+        .expect("stops")
+        .expect("no panic")
+        .expect("stops well");
 }

@@ -24,6 +24,7 @@ type Check = Box<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 #[derive(Default)]
 pub struct Readiness {
     checks: Vec<(&'static str, Check)>,
+    notes: Vec<(&'static str, Check)>,
     stopping: AtomicBool,
 }
 
@@ -44,6 +45,16 @@ impl Readiness {
         self
     }
 
+    /// Adds what somebody should look at though all requests may be sent here: `true` for well.
+    #[must_use]
+    pub fn note<F>(mut self, name: &'static str, check: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = bool> + Send + 'static,
+    {
+        self.notes.push((name, Box::new(move || Box::pin(check()))));
+        self
+    }
+
     /// From now on not ready, so that no new work is sent here. Call it before anything is stopped.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
@@ -55,14 +66,23 @@ impl Readiness {
         if self.stopping.load(Ordering::Relaxed) {
             return vec!["stopping"];
         }
-        let checks = self.checks.iter().map(|(name, check)| async move {
-            let well = tokio::time::timeout(CHECK_TIMEOUT, check())
-                .await
-                .unwrap_or(false);
-            (!well).then_some(*name)
-        });
-        join_all(checks).await.into_iter().flatten().collect()
+        unwell(&self.checks).await
     }
+
+    /// The names of what somebody should look at, each asked for at most [`CHECK_TIMEOUT`].
+    pub async fn degraded(&self) -> Vec<&'static str> {
+        unwell(&self.notes).await
+    }
+}
+
+async fn unwell(checks: &[(&'static str, Check)]) -> Vec<&'static str> {
+    let checks = checks.iter().map(|(name, check)| async move {
+        let well = tokio::time::timeout(CHECK_TIMEOUT, check())
+            .await
+            .unwrap_or(false);
+        (!well).then_some(*name)
+    });
+    join_all(checks).await.into_iter().flatten().collect()
 }
 
 impl std::fmt::Debug for Readiness {
@@ -78,6 +98,8 @@ impl std::fmt::Debug for Readiness {
 struct Report {
     ready: bool,
     failing: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    degraded: Vec<&'static str>,
 }
 
 #[derive(Clone)]
@@ -101,14 +123,23 @@ async fn livez() -> &'static str {
 }
 
 async fn readyz(State(probes): State<Probes>) -> Response {
-    let failing = probes.readiness.failing().await;
+    let readiness = &probes.readiness;
+    let (failing, degraded) = tokio::join!(readiness.failing(), readiness.degraded());
     let ready = failing.is_empty();
     let status = if ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    (status, Json(Report { ready, failing })).into_response()
+    (
+        status,
+        Json(Report {
+            ready,
+            failing,
+            degraded,
+        }),
+    )
+        .into_response()
 }
 
 async fn metrics(State(probes): State<Probes>) -> Response {

@@ -1,5 +1,6 @@
 //! The binary `daybook`: configuration, wiring, roles and the command line.
 
+pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod copy;

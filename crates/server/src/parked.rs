@@ -1,139 +1,121 @@
-//! `daybook parked`: events that a projection could not apply.
+//! Events that a projection could not apply: listed, folded again, or left out. By `daybook parked` and by the admin API.
 
-use anyhow::{anyhow, bail};
+pub mod cli;
+
 use eventsourcing_postgres::projection::Projection;
-use eventsourcing_postgres::rebuild::{self, RebuildError, Redriven, Skip};
-use time::format_description::well_known::Rfc3339;
+use eventsourcing_postgres::rebuild::{self, ParkedKey, RebuildError, Rebuilder, Redriven, Skip};
+use thiserror::Error;
 
 use crate::parts::{Parts, generation};
-use crate::rebuild::named;
+use crate::rebuild::{UnknownProjection, named};
 
 /// Characters of a reason.
 const REASON_MAX: usize = 1_000;
 
-/// `daybook parked list`.
-pub async fn list(parts: &Parts, names: &[String], limit: u32, as_json: bool) -> anyhow::Result<()> {
-    let wanted = named(parts, names)?;
-    let names: Vec<&str> = wanted.iter().map(|of| of.projection.name()).collect();
-    let keys = rebuild::parked(&parts.pool, &names, limit).await?;
-    for parked in &keys {
-        if as_json {
-            println!("{}", serde_json::to_string(parked)?);
-            continue;
-        }
-        println!(
-            "{} {}/{}@{} {:?}, since {}, {} behind it: {}",
-            parked.projection,
-            parked.topic,
-            parked.partition,
-            parked.offset,
-            parked.key,
-            parked.parked_at.format(&Rfc3339)?,
-            parked.waiting,
-            parked.error
-        );
-    }
-    if !as_json {
-        let more = if keys.len() == limit as usize {
-            ", or more: see --limit"
-        } else {
-            ""
-        };
-        eprintln!("keys with parked events: {}{more}", keys.len());
-    }
-    Ok(())
-}
-
-/// `daybook parked retry NAME | --all`.
-pub async fn retry(parts: &Parts, name: Option<&str>, key: Option<&str>) -> anyhow::Result<()> {
-    let names: Vec<String> = name.map(ToOwned::to_owned).into_iter().collect();
-    let wanted = named(parts, &names)?;
-    generation::check(parts).await?;
-    let (mut waiting, mut foreign) = (0, 0);
-    for rebuilder in wanted {
-        let of = rebuilder.projection.name();
-        match rebuilder.retry(key).await {
-            Ok(keys) => {
-                for redriven in keys {
-                    waiting += usize::from(redriven.left.is_some());
-                    tell(of, &redriven);
-                }
-            }
-            // Of all of them, most have none.
-            Err(RebuildError::NothingParked { .. } | RebuildError::NoLiveVersion(_)) if name.is_none() => {}
-            // A rebuild folds what is parked, too; that is no reason to let the others wait.
-            Err(error) if name.is_none() && error.is_other_fold() => {
-                foreign += 1;
-                eprintln!("{}", told(of, error));
-            }
-            Err(error) => return Err(told(of, error)),
-        }
-    }
-    if waiting > 0 {
-        bail!("keys that still wait: {waiting}; mend what their first events fail on, then retry again");
-    }
-    if foreign > 0 {
-        bail!("projections of another fold, whose events still wait: {foreign}");
-    }
-    Ok(())
-}
-
-/// `daybook parked skip`.
-pub async fn skip(parts: &Parts, name: &str, key: &str, at: &str, reason: &str) -> anyhow::Result<()> {
-    let Some((topic, partition, offset)) = place(at) else {
-        bail!("--at {at:?} is no place: give TOPIC/PARTITION@OFFSET as `daybook parked list` prints it");
-    };
-    if reason.trim().is_empty() || reason.chars().count() > REASON_MAX {
-        bail!("--reason must say why, in at most {REASON_MAX} characters");
-    }
-    if projections::states()
-        .iter()
-        .map(Projection::name)
-        .any(|states| states == name)
-    {
-        bail!(
-            "owners decide on {name}, so nothing can be left out of it: mend the fold, then `daybook parked retry {name}`"
-        );
-    }
-    let wanted = named(parts, &[name.to_owned()])?;
-    generation::check(parts).await?;
-    for rebuilder in wanted {
-        if rebuilder.topic.as_str() != topic {
-            bail!("{name} folds {}, not {topic:?}", rebuilder.topic);
-        }
-        let skip = Skip {
-            key: key.to_owned(),
-            partition,
-            offset,
-            reason: reason.to_owned(),
-        };
-        let redriven = rebuilder.skip(&skip).await.map_err(|error| told(name, error))?;
-        println!("{name} {key:?}: {at} is left out for ever");
-        tell(name, &redriven);
-        if redriven.left.is_some() {
-            bail!("what follows of {key:?} still waits, with an error of its own");
-        }
-    }
-    Ok(())
+/// Why nothing was done.
+#[derive(Debug, Error)]
+pub enum Refused {
+    /// No projection has this name.
+    #[error(transparent)]
+    Unknown(#[from] UnknownProjection),
+    /// Not where an event lies.
+    #[error("{0:?} is no place: give TOPIC/PARTITION@OFFSET as `daybook parked list` prints it")]
+    NoPlace(String),
+    /// Those who ask later want to know.
+    #[error("the reason must say why, in at most {REASON_MAX} characters")]
+    NoReason,
+    /// A table of states without one of its events would be wrong.
+    #[error(
+        "owners decide on {0}, so nothing can be left out of it: mend the fold, then `daybook parked retry {0}`"
+    )]
+    OwnersDecide(String),
+    /// The place is in a topic that this projection never reads.
+    #[error("{projection} folds {folds}, not {topic:?}")]
+    OtherTopic {
+        /// Which projection.
+        projection: String,
+        /// What it folds.
+        folds: String,
+        /// What was named.
+        topic: String,
+    },
+    /// The topics of this process are not the shop's, or nobody can tell.
+    #[error(transparent)]
+    Generation(anyhow::Error),
+    /// It was tried.
+    #[error("{}", told(.0, .1))]
+    Failed(String, #[source] RebuildError),
 }
 
 /// Most errors name the projection themselves.
-fn told(name: &str, error: RebuildError) -> anyhow::Error {
+fn told(name: &str, error: &RebuildError) -> String {
     match error {
-        RebuildError::Projection(source) => anyhow!("{name}: {source}"),
-        error => error.into(),
+        RebuildError::Projection(source) => format!("{name}: {source}"),
+        error => error.to_string(),
     }
 }
 
-fn tell(name: &str, redriven: &Redriven) {
-    let Redriven { key, applied, left } = redriven;
-    match left {
-        None => println!("{name} {key:?}: {applied} applied, none wait"),
-        Some(left) => println!(
-            "{name} {key:?}: {applied} applied, the rest waits at {}: {}",
-            left.at, left.error
-        ),
+/// An event to leave out, as people name it.
+#[derive(Clone, Copy, Debug)]
+pub struct Unwanted<'a> {
+    /// Its key.
+    pub key: &'a str,
+    /// `TOPIC/PARTITION@OFFSET`.
+    pub at: &'a str,
+    /// Why.
+    pub reason: &'a str,
+}
+
+/// The first parked event of each key of these projections, or of all when none is named; at most `limit`.
+pub async fn list(parts: &Parts, names: &[String], limit: u32) -> Result<Vec<ParkedKey>, Refused> {
+    let wanted = named(parts, names)?;
+    let names: Vec<&str> = wanted.iter().map(|of| of.projection.name()).collect();
+    let keys = rebuild::parked(&parts.pool, &names, limit).await;
+    keys.map_err(|error| Refused::Failed("parked events".to_owned(), error.into()))
+}
+
+/// Folds what is parked of one projection again; only what is of `key`, if one is named.
+pub async fn retry(parts: &Parts, name: &str, key: Option<&str>) -> Result<Vec<Redriven>, Refused> {
+    let rebuilder = one(parts, name).await?;
+    let redriven = rebuilder.retry(key).await;
+    redriven.map_err(|error| Refused::Failed(name.to_owned(), error))
+}
+
+/// Leaves out the first parked event of a key for ever, and folds what waits behind it.
+pub async fn skip(parts: &Parts, name: &str, unwanted: Unwanted<'_>) -> Result<Redriven, Refused> {
+    let Unwanted { key, at, reason } = unwanted;
+    let (topic, partition, offset) = place(at).ok_or_else(|| Refused::NoPlace(at.to_owned()))?;
+    if reason.trim().is_empty() || reason.chars().count() > REASON_MAX {
+        return Err(Refused::NoReason);
     }
+    let states = projections::states();
+    if states.iter().map(Projection::name).any(|states| states == name) {
+        return Err(Refused::OwnersDecide(name.to_owned()));
+    }
+    let rebuilder = one(parts, name).await?;
+    if rebuilder.topic.as_str() != topic {
+        return Err(Refused::OtherTopic {
+            projection: name.to_owned(),
+            folds: rebuilder.topic.to_string(),
+            topic: topic.to_owned(),
+        });
+    }
+    let skip = Skip {
+        key: key.to_owned(),
+        partition,
+        offset,
+        reason: reason.to_owned(),
+    };
+    let redriven = rebuilder.skip(&skip).await;
+    redriven.map_err(|error| Refused::Failed(name.to_owned(), error))
+}
+
+/// The projection of this name, to be worked on.
+async fn one(parts: &Parts, name: &str) -> Result<Rebuilder, Refused> {
+    let unknown = || UnknownProjection(name.to_owned());
+    let rebuilder = named(parts, &[name.to_owned()])?.pop().ok_or_else(unknown)?;
+    generation::check(parts).await.map_err(Refused::Generation)?;
+    Ok(rebuilder)
 }
 
 /// `TOPIC/PARTITION@OFFSET`.

@@ -13,6 +13,7 @@ use eventsourcing::topic::Topic;
 use eventsourcing_postgres::projection::Projection;
 use eventsourcing_postgres::rebuild::{Limits, Plan, RebuildError, Rebuilder, Rebuilt, Verified};
 use serde_json::json;
+use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use crate::INTERRUPTED_EXIT_CODE;
@@ -95,16 +96,22 @@ async fn run(parts: &Parts, wanted: &Wanted, goal: Goal) -> anyhow::Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
+/// A name that none of them has.
+#[derive(Debug, Error)]
+#[error("there is no projection {0:?}; there are {known}", known = known().join(", "))]
+pub struct UnknownProjection(pub(crate) String);
+
+fn known() -> Vec<&'static str> {
+    projections::all().iter().map(Projection::name).collect()
+}
+
 /// The projections with these names; all of them without any.
-pub(crate) fn named(parts: &Parts, names: &[String]) -> anyhow::Result<Vec<Rebuilder>> {
-    let all = projections::all();
-    let known: Vec<_> = all.iter().map(Projection::name).collect();
+pub(crate) fn named(parts: &Parts, names: &[String]) -> Result<Vec<Rebuilder>, UnknownProjection> {
+    let known = known();
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
-        bail!(
-            "there is no projection {unknown:?}; there are {}",
-            known.join(", ")
-        );
+        return Err(UnknownProjection(unknown.clone()));
     }
+    let all = projections::all();
     let wanted =
         |projection: &Projection| names.is_empty() || names.iter().any(|name| name == projection.name());
     let wanted = all.into_iter().filter(wanted);

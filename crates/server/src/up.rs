@@ -5,6 +5,7 @@ mod tour;
 
 use std::path::Path;
 
+use crate::admin;
 use crate::config::{Config, LogKind, reachable};
 use crate::import::{Item, demo_catalogue, load_eshop};
 use crate::roles::owners::Owners;
@@ -48,7 +49,7 @@ pub async fn run(config: Config, seed: Option<&str>) -> anyhow::Result<()> {
     );
     process.serve(Endpoint {
         api: Api::Commands,
-        router: started.router,
+        router: started.router.merge(admin::router(process.parts.clone())),
         readiness,
     })?;
     let readiness = projections::readiness(queries::readiness(&reads), projecting);

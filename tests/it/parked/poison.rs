@@ -13,6 +13,7 @@ use eventsourcing::topic::{Topic, TopicPartition};
 use eventsourcing_kafka::KafkaLog;
 use eventsourcing_postgres::log::PostgresLog;
 
+use super::PATIENCE;
 use crate::shop::Shop;
 
 /// The projections with this policy, and no owner. Ended with the test.
@@ -32,6 +33,17 @@ impl Projecting {
             .stderr(words.reopen().expect("a file"));
         let child = command.spawn().expect("starts");
         Self { child, words }
+    }
+
+    /// Where it serves its probes.
+    pub(super) async fn base(&self) -> String {
+        testkit::eventually("it listens", PATIENCE, async || {
+            let said = self.said();
+            let line = said.lines().find(|line| line.contains("listening"))?;
+            let address = line.split("address=").nth(1)?.split_whitespace().next()?;
+            Some(format!("http://{address}"))
+        })
+        .await
     }
 
     /// All that it wrote.

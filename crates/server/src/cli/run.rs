@@ -14,7 +14,7 @@ use crate::config::{self, Config, Effective};
 use crate::copy::{self, Goal};
 use crate::import::{self, Ended, Options};
 use crate::maintenance;
-use crate::parked;
+use crate::parked::{self, Unwanted};
 use crate::parts::Parts;
 use crate::read_log::{self, Selection};
 use crate::rebuild::{self, Order, Wanted, WantedSnapshots};
@@ -97,16 +97,16 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 
 async fn run_parked(config: Config, asked: ParkedCommand) -> anyhow::Result<ExitCode> {
     with_parts(config, async |parts| match &asked {
-        ParkedCommand::List { names, limit, json } => parked::list(parts, names, *limit, *json).await,
+        ParkedCommand::List { names, limit, json } => parked::cli::list(parts, names, *limit, *json).await,
         ParkedCommand::Retry { name, key, all: _ } => {
-            parked::retry(parts, name.as_deref(), key.as_deref()).await
+            parked::cli::retry(parts, name.as_deref(), key.as_deref()).await
         }
         ParkedCommand::Skip {
             name,
             key,
             at,
             reason,
-        } => parked::skip(parts, name, key, at, reason).await,
+        } => parked::cli::skip(parts, name, Unwanted { key, at, reason }).await,
     })
     .await?;
     Ok(ExitCode::SUCCESS)

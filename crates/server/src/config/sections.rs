@@ -48,7 +48,7 @@ section!(
         commands: String = "127.0.0.1:8080".to_owned(),
         /// The query API.
         queries: String = "127.0.0.1:8081".to_owned(),
-        /// Health and metrics of the `projections` role.
+        /// Health, metrics and admin API of the `projections` role.
         projections: String = "127.0.0.1:8082".to_owned(),
         /// Health and metrics of the `workers` role.
         workers: String = "127.0.0.1:8083".to_owned(),

@@ -3,6 +3,7 @@
 mod figures;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -22,13 +23,22 @@ const RELIEVED: Duration = Duration::from_hours(1);
 
 /// Watches all projections.
 #[derive(Clone)]
-pub struct Projecting(Vec<watch::Receiver<Status>>);
+pub struct Projecting {
+    statuses: Vec<watch::Receiver<Status>>,
+    parked: Arc<AtomicBool>,
+}
 
 impl Projecting {
     /// Whether each of them applies what comes in its share, or was relieved of it a while ago.
     #[must_use]
     pub fn running(&self) -> bool {
-        self.0.iter().all(|status| is_well(&status.borrow()))
+        self.statuses.iter().all(|status| is_well(&status.borrow()))
+    }
+
+    /// Whether events are parked, of any of them.
+    #[must_use]
+    pub fn parked(&self) -> bool {
+        self.parked.load(Ordering::Relaxed)
     }
 }
 
@@ -79,19 +89,24 @@ pub fn start(process: &mut Process) -> anyhow::Result<Projecting> {
         }
     }
     let stop = process.supervisor.stop_of(Stage::Readers);
+    let parked = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&parked);
     process.supervisor.spawn(Stage::Readers, "figures", async move {
         tokio::select! {
             () = stop.cancelled() => Ok(()),
-            never = figures::keep(parts.pool, names) => match never {},
+            never = figures::keep(parts.pool, names, told) => match never {},
         }
     });
-    Ok(Projecting(statuses))
+    Ok(Projecting { statuses, parked })
 }
 
-/// Ready when every projection applies what comes.
+/// Ready when every projection applies what comes. Parked events are no reason to be sent no requests: other keys go on.
 #[must_use]
 pub fn readiness(besides: Readiness, projecting: Projecting) -> Readiness {
-    besides.check("projections", move || std::future::ready(projecting.running()))
+    let parking = projecting.clone();
+    besides
+        .check("projections", move || std::future::ready(projecting.running()))
+        .note("parked_events", move || std::future::ready(!parking.parked()))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use http_kit::health::Readiness;
 use super::owners::Owners;
 use super::remote::{self, Remote};
 use super::{Api, Endpoint, Process, commands, projections, queries, workers};
+use crate::admin;
 use crate::config::Config;
 
 /// Ready as long as its topics are the shop's.
@@ -54,7 +55,7 @@ pub async fn run_projections(config: Config) -> anyhow::Result<()> {
     let readiness = projections::readiness(current(&process), projecting);
     process.serve(Endpoint {
         api: Api::Projections,
-        router: Router::new(),
+        router: admin::router(process.parts.clone()),
         readiness,
     })?;
     process.run().await

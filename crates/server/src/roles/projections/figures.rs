@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use eventsourcing_postgres::rebuild::{self, Status};
@@ -14,10 +16,15 @@ use sqlx::PgPool;
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Keeps them up to date until dropped.
-pub(super) async fn keep(pool: PgPool, projections: Vec<&'static str>) -> Infallible {
+pub(super) async fn keep(
+    pool: PgPool,
+    projections: Vec<&'static str>,
+    any_parked: Arc<AtomicBool>,
+) -> Infallible {
     loop {
         match look(&pool).await {
             Ok((parked, rebuilds)) => {
+                any_parked.store(!parked.is_empty(), Ordering::Relaxed);
                 for projection in &projections {
                     tell(projection, parked.get(*projection), rebuilds.get(*projection));
                 }
