@@ -75,6 +75,9 @@ pub(crate) struct Stance {
     status: watch::Sender<Status>,
     /// Partitions beyond the share, on which nobody else works.
     adopted: BTreeSet<u32>,
+    /// Whether it was another build's work until now: those who were given the other partitions may have to stand still in
+    /// their turn, so it works on all of them until somebody overtakes it.
+    returning: bool,
     /// What it worked on last.
     partitions: Option<BTreeSet<u32>>,
     /// When it was last said that it waits for another build.
@@ -96,6 +99,9 @@ impl Stance {
     /// What to work on now, of a topic with `total` partitions.
     pub(crate) fn work(&mut self, total: u32) -> BTreeSet<u32> {
         let mut work = self.share.now(total);
+        if self.returning {
+            work.extend(0..total);
+        }
         work.extend(self.adopted.range(..total));
         work
     }
@@ -147,6 +153,7 @@ pub(crate) fn spawn<T: Turn>(
         share,
         status,
         adopted: BTreeSet::new(),
+        returning: false,
         partitions: None,
         told: None,
         advanced: true,
@@ -172,6 +179,7 @@ async fn take_turns<T: Turn>(
         let (reader, running) = (reader.name(), *stance.status.borrow() == Status::Running);
         if !matches!(interrupted, Interrupted::Stranded(_)) {
             stance.adopted.clear();
+            stance.returning = matches!(interrupted, Interrupted::Foreign(_));
         }
         match interrupted {
             Interrupted::Final(error) => return Err(error),

@@ -61,8 +61,8 @@ fn what_nobody_works_on_is_taken_in() {
 }
 
 #[test]
-fn another_builds_version_is_told_soon_and_so_is_its_end() {
-    run(stranded::another_build());
+fn of_two_builds_the_one_whose_version_is_live_works_at_once() {
+    run(stranded::two_builds());
 }
 
 /// The first seed at which the checks notice.

@@ -1,7 +1,7 @@
 //! A partition on which nobody works, and a projector that another build relieves.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -104,54 +104,74 @@ pub(crate) async fn world() {
     assert_eq!(model.rows(), folded(&log).0);
 }
 
-/// A read model whose live version another build makes for a while.
-struct Foreign {
+/// A read model of two builds that fold it in different ways: one of them made the live version.
+struct OfBuild {
+    build: usize,
+    live: Arc<AtomicUsize>,
     model: SimulatedReadModel,
-    foreign: Arc<AtomicBool>,
+}
+
+impl OfBuild {
+    fn check(&self) -> Result<(), ReadModelError> {
+        if self.live.load(Ordering::Relaxed) == self.build {
+            return Ok(());
+        }
+        Err(ReadModelError::Foreign("another build's".to_owned()))
+    }
 }
 
 #[async_trait]
-impl ReadModel for Foreign {
+impl ReadModel for OfBuild {
     fn name(&self) -> &'static str {
         self.model.name()
     }
 
     async fn look(&self, topic: &Topic, partitions: u32) -> Result<Started, ReadModelError> {
-        if self.foreign.load(Ordering::Relaxed) {
-            return Err(ReadModelError::Foreign("another build's".to_owned()));
-        }
+        self.check()?;
         self.model.look(topic, partitions).await
     }
 
     async fn apply(&self, topic: &Topic, version: i32, batch: Prepared) -> Result<(), ReadModelError> {
+        self.check()?;
         self.model.apply(topic, version, batch).await
     }
 }
 
-/// Also one that has nothing to work on says at once that another build's version is live, and when it no longer is.
-pub(crate) async fn another_build() {
+/// Each that is relieved says so soon; the other goes on at once with everything, whoever was given it.
+pub(crate) async fn two_builds() {
     let log = SimulatedLog::new(1, PARTITIONS, Faults::NONE);
-    let (node, share) = Node::start(&topic());
-    node.assign(0);
-    node.revoke(0);
-    let foreign = Arc::new(AtomicBool::new(false));
-    let read_model = Foreign {
-        model: SimulatedReadModel::view::<Balances>(1, StoreFaults::NONE),
-        foreign: Arc::clone(&foreign),
-    };
-    let (mut status, _running) = runner::spawn(settings(&log, read_model), share, CancellationToken::new());
-    for _ in 0..5 {
-        let waiting = status.wait_for(|status| *status == Status::Running);
-        timeout(SOON, waiting).await.expect("soon").expect("it runs");
-        foreign.store(true, Ordering::Relaxed);
+    let model = SimulatedReadModel::view::<Balances>(1, StoreFaults::NONE);
+    let mut writer = Writer::new(&log);
+    writer.fence(0).await;
+    let live = Arc::new(AtomicUsize::new(0));
+    let mut builds = [0, 1].map(|build| {
+        let (node, share) = Node::start(&topic());
+        node.assign(0);
+        if build == 1 {
+            node.revoke(0);
+        }
+        let (live, model) = (Arc::clone(&live), model.clone());
+        let settings = settings(&log, OfBuild { build, live, model });
+        (node, runner::spawn(settings, share, CancellationToken::new()).0)
+    });
+    reaches(&model, &log, SOON).await;
+    for turn in 1..10 {
+        let (now, before) = (turn % 2, (turn + 1) % 2);
+        live.store(now, Ordering::Relaxed);
+        writer.event(0, 1, 5).await;
+        reaches(&model, &log, SOON).await;
+        let running = builds[now].1.wait_for(|status| *status == Status::Running);
+        timeout(SOON, running).await.expect("soon").expect("it runs");
         let relieved = |status: &Status| match status {
             Status::Foreign { why, relieved } => why == "another build's" && relieved.is_some(),
             Status::Starting | Status::Running | Status::Waiting(_) => false,
         };
-        let waiting = status.wait_for(relieved);
+        let waiting = builds[before].1.wait_for(relieved);
         timeout(AFTER, waiting).await.expect("a look").expect("it runs");
         // However long it takes: it does not ask ever less often.
         sleep(Duration::from_hours(1)).await;
-        foreign.store(false, Ordering::Relaxed);
+        writer.event(0, 1, 5).await;
+        reaches(&model, &log, SOON).await;
     }
+    assert_eq!(model.rows(), folded(&log).0);
 }
