@@ -14,6 +14,12 @@ const TAKEOVER_MAX: Duration = Duration::from_mins(2);
 /// Units received of each SKU in each round.
 const UNITS: i64 = 5;
 
+/// Read models, as the log of a node names them.
+const READERS: [&str; 5] = ["products", "availability", "orders", "order_history", "sales"];
+
+/// A share that is everything.
+const ALL: &str = "{0, 1, 2, 3}";
+
 struct Pair {
     first: Daybook,
     second: Daybook,
@@ -22,7 +28,7 @@ struct Pair {
 }
 
 impl Pair {
-    async fn on_kafka() -> Self {
+    async fn on_kafka(settings: &[(&str, &str)]) -> Self {
         let broker = tokio::task::spawn_blocking(testkit::kafka)
             .await
             .expect("a broker");
@@ -32,7 +38,7 @@ impl Pair {
         ];
         let directories = [(); 2].map(|()| testkit::directory().expect("a directory"));
         let database = testkit::postgres().await.url;
-        let environment = [&environment[..], &[("DATABASE_URL", database.as_str())]].concat();
+        let environment = [&environment[..], &[("DATABASE_URL", database.as_str())], settings].concat();
         let arguments = ["up", "--log", "kafka"];
         Self {
             first: Daybook::start(directories[0].path(), &arguments, &environment).await,
@@ -54,21 +60,23 @@ impl Pair {
             _directories: directories,
         }
     }
+
+    /// Until each has a share of its own, of both kinds of work.
+    async fn share_out(&self) {
+        for node in [&self.first, &self.second] {
+            testkit::eventually("it has its share", TAKEOVER_MAX, async || {
+                let projects = READERS.iter().any(|reader| has_share(node, reader));
+                (projects && has_share(node, "checkout")).then_some(())
+            })
+            .await;
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_reader_is_replaced_and_wakes_up_to_nothing() {
-    let pair = Pair::on_kafka().await;
-    // Each has a share of its own by now, of both kinds of work.
-    for node in [&pair.first, &pair.second] {
-        testkit::eventually("it has its share", TAKEOVER_MAX, async || {
-            let projects = ["products", "availability", "orders", "order_history", "sales"]
-                .iter()
-                .any(|reader| has_share(node, reader));
-            (projects && has_share(node, "checkout")).then_some(())
-        })
-        .await;
-    }
+    let pair = Pair::on_kafka(&[]).await;
+    pair.share_out().await;
     offer(&pair.first).await;
     round(&pair.first, "before", 0).await;
     // In the midst of work: the owners, the projections and the checkout of this node stand still.
@@ -92,6 +100,25 @@ async fn a_frozen_reader_is_replaced_and_wakes_up_to_nothing() {
         exact(node, 3).await;
     }
     sums(&pair.database, 3).await;
+}
+
+/// Who stops in order tells the group before its process ends: nobody waits for the time-out of its session.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stops_hands_over_what_it_reads() {
+    let session = Duration::from_mins(4);
+    let session_ms = session.as_millis().to_string();
+    let mut pair = Pair::on_kafka(&[("DAYBOOK_KAFKA_SESSION_TIMEOUT_MS", &session_ms)]).await;
+    pair.share_out().await;
+    assert!(pair.first.terminate().await, "{}", pair.first.tail());
+    let cut_off = pair.first.log().contains("cut off at the deadline");
+    assert!(!cut_off, "{}", pair.first.tail());
+    // Nothing comes, so nothing of the first one's could be seen standing still.
+    testkit::eventually("it has everything", session / 4, async || {
+        let mut all = READERS.iter().chain(&["checkout"]);
+        all.all(|reader| share(&pair.second, reader).is_some_and(|share| share == ALL))
+            .then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -178,13 +205,21 @@ fn free_port() -> u16 {
     listener.local_addr().expect("bound").port()
 }
 
-/// Whether the group has given this node something, but not everything, to read.
+/// Whether it works on some partitions and others on the rest.
 fn has_share(node: &Daybook, reader: &str) -> bool {
+    share(node, reader).is_some_and(|share| share != "{}" && share != ALL)
+}
+
+/// What a reader of this node works on, by its log; none before its first word.
+fn share(node: &Daybook, reader: &str) -> Option<String> {
     let log = node.log();
-    let newest = log
+    let of = format!("reader=\"{reader}\" partitions=");
+    let (_, share) = log
         .lines()
-        .rfind(|line| line.contains("reading") && line.contains(&format!("reader=\"{reader}\"")));
-    newest.is_some_and(|line| !line.contains("{}") && !line.contains("{0, 1, 2, 3}"))
+        .filter(|line| line.contains(" reading "))
+        .filter_map(|line| line.split_once(&of))
+        .next_back()?;
+    Some(share.trim_end().to_owned())
 }
 
 fn sku(number: usize) -> String {

@@ -66,21 +66,20 @@ pub struct GroupAssignment {
 pub struct Joined {
     /// One for each topic, in their order.
     pub assignments: Vec<GroupAssignment>,
-    /// Whether the group takes this member at all.
-    pub refusal: Refusal,
+    /// How it ends.
+    pub membership: Membership,
 }
 
-/// Tells when the group refuses the member for good, for a reason that only people can mend.
-pub struct Refusal(oneshot::Receiver<LogError>);
+/// Tells how being a member ends.
+pub struct Membership(oneshot::Receiver<LogError>);
 
-impl Refusal {
-    /// Waits for the refusal; for ever when there is none.
-    pub async fn comes(self) -> LogError {
-        match self.0.await {
-            Ok(refusal) => refusal,
-            // The member has left as it was told to.
-            Err(_) => std::future::pending().await,
-        }
+impl Membership {
+    /// Waits until the group is left, which begins when the last assignment is dropped: a process that ends before has not told the others,
+    /// and they wait for its time-out. An error when the group refuses the member for good, for a reason that only people
+    /// can mend.
+    pub async fn ends(self) -> Result<(), LogError> {
+        // The member's thread drops its end last.
+        self.0.await.map_or(Ok(()), Err)
     }
 }
 
@@ -140,7 +139,7 @@ pub fn join(config: &GroupConfig, topics: &[Topic]) -> Result<Joined, LogError> 
         .map_err(|error| LogError::Unavailable(error.to_string()))?;
     Ok(Joined {
         assignments,
-        refusal: Refusal(refused),
+        membership: Membership(refused),
     })
 }
 

@@ -13,5 +13,5 @@ mod questions;
 mod reader;
 
 pub use admin::{Finding, Flush, Keeps, Severity, TopicSettings, check_topics, create_topics};
-pub use group::{GroupAssignment, GroupConfig, Joined, Refusal, join};
+pub use group::{GroupAssignment, GroupConfig, Joined, Membership, join};
 pub use log::{Config, KafkaLog};

@@ -126,10 +126,10 @@ async fn a_session_time_out_that_the_broker_does_not_allow_is_said() {
     shop.config.session_timeout = Duration::from_millis(500);
     shop.config.heartbeat_interval = Duration::from_millis(100);
     let joined = join(&shop.config, &shop.topics).expect("connects in the background");
-    let refusal = tokio::time::timeout(BOUND, joined.refusal.comes())
+    let ended = tokio::time::timeout(BOUND, joined.membership.ends())
         .await
         .expect("is said");
-    let line = refusal.to_string();
+    let line = ended.expect_err("is refused").to_string();
     for part in [
         "500 ms",
         "kafka.session_timeout_ms",

@@ -177,7 +177,8 @@ async fn take_turns<T: Turn>(
     loop {
         let Err(interrupted) = reader.turn(&mut stance).await;
         let (reader, running) = (reader.name(), *stance.status.borrow() == Status::Running);
-        if !matches!(interrupted, Interrupted::Stranded(_)) {
+        // What is away says nothing of who else is there.
+        if !matches!(interrupted, Interrupted::Stranded(_) | Interrupted::Away(_)) {
             stance.adopted.clear();
             stance.returning = matches!(interrupted, Interrupted::Foreign(_));
         }
@@ -203,7 +204,8 @@ async fn take_turns<T: Turn>(
             Interrupted::Foreign(why) => {
                 stance.foreign(reader, why);
                 // Not ever longer: who sends requests here or there goes by it.
-                tokio::time::sleep(retry_pause).await;
+                pause = retry_pause;
+                tokio::time::sleep(pause).await;
             }
             Interrupted::Away(why) => {
                 tracing::warn!(reader, why, "waiting");

@@ -63,12 +63,12 @@ async fn joins(api: RDKafkaApiKey, code: RDKafkaRespErr) {
     cluster.fails(api, code, TIMES);
     let Joined {
         mut assignments,
-        refusal,
+        membership,
     } = member(&cluster);
     let mut owned = Owned::default();
     let fate = async {
         tokio::select! {
-            refusal = refusal.comes() => Some(refusal.to_string()),
+            ended = membership.ends() => Some(ended.expect_err("it is a member still").to_string()),
             () = owned.everything(&mut assignments[0]) => None,
         }
     };
@@ -103,7 +103,7 @@ fn every_error_code_on_a_heartbeat_leaves_the_member_with_its_partitions_in_the_
         let cluster = Cluster::open(1);
         let Joined {
             mut assignments,
-            refusal: _kept,
+            membership: _kept,
         } = member(&cluster);
         let mut owned = Owned::default();
         let joining = owned.everything(&mut assignments[0]);

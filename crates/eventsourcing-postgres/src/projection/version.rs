@@ -12,12 +12,19 @@ pub(crate) async fn active_version(
     connection: &mut PgConnection,
     projection: &str,
 ) -> Result<Option<i32>, sqlx::Error> {
-    sqlx::query_scalar(
-        "SELECT version FROM daybook.projections WHERE name = $1 AND status = 'active' FOR SHARE",
-    )
-    .bind(projection)
-    .fetch_optional(connection)
-    .await
+    loop {
+        let locked = sqlx::query_scalar(
+            "SELECT version FROM daybook.projections WHERE name = $1 AND status = 'active' FOR SHARE",
+        )
+        .bind(projection)
+        .fetch_optional(&mut *connection)
+        .await?;
+        // None, too, when it waited for a switch: the row it waited for is active no more, and the other one was not yet
+        // when the statement began.
+        if locked.is_some() || active(connection, projection).await?.is_none() {
+            return Ok(locked);
+        }
+    }
 }
 
 /// The active version, whoever changes it meanwhile.

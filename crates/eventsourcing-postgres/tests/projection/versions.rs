@@ -173,3 +173,41 @@ async fn a_long_read_delays_the_switch_but_no_other_reader() {
     assert_eq!((rebuilt.expect("switches in the end"), version), (2, 1));
     assert!(slowest < Duration::from_secs(1), "a reader waited {slowest:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_looks_during_a_switch_sees_what_was_switched_to() {
+    let shop = Shop::open().await;
+    shop.history(&["a"], 3).await;
+    let (_running, stop) = shop.live(100);
+    shop.caught_up().await;
+    shop.rebuild().await.expect("switches");
+    stop.cancel();
+    let mut switch = shop.pool.begin().await.expect("begins");
+    for (from, to) in [("active", "retired"), ("retired", "active")] {
+        let version = if from == "active" { 2 } else { 1 };
+        sqlx::query("UPDATE daybook.projections SET status = $1 WHERE version = $2")
+            .bind(to)
+            .bind(version)
+            .execute(&mut *switch)
+            .await
+            .expect("updates");
+    }
+    let projection = Projection::view::<Balances>();
+    let read_model = PostgresReadModel::new(shop.pool.clone(), projection, Config::default());
+    let topic = shop.topic.clone();
+    let looking = tokio::spawn(async move { read_model.look(&topic, 1).await });
+    testkit::eventually("it waits for the switch", Duration::from_mins(1), async || {
+        let waiting: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity
+             WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FOR SHARE%')",
+        )
+        .fetch_one(&shop.pool)
+        .await
+        .expect("readable");
+        waiting.then_some(())
+    })
+    .await;
+    switch.commit().await.expect("switches");
+    let started = looking.await.expect("no panic").expect("a look");
+    assert_eq!(started.version, 1);
+}

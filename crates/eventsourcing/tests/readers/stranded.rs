@@ -1,7 +1,7 @@
 //! A partition on which nobody works, and a projector that another build relieves.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -108,6 +108,8 @@ pub(crate) async fn world() {
 struct OfBuild {
     build: usize,
     live: Arc<AtomicUsize>,
+    /// Whether the database is away at the next look.
+    away: AtomicBool,
     model: SimulatedReadModel,
 }
 
@@ -127,7 +129,12 @@ impl ReadModel for OfBuild {
     }
 
     async fn look(&self, topic: &Topic, partitions: u32) -> Result<Started, ReadModelError> {
-        self.check()?;
+        // The first look after each switch goes wrong.
+        let own = self.check();
+        if self.away.swap(own.is_err(), Ordering::Relaxed) && own.is_ok() {
+            return Err(ReadModelError::Away("restarting".to_owned()));
+        }
+        own?;
         self.model.look(topic, partitions).await
     }
 
@@ -151,7 +158,13 @@ pub(crate) async fn two_builds() {
             node.revoke(0);
         }
         let (live, model) = (Arc::clone(&live), model.clone());
-        let settings = settings(&log, OfBuild { build, live, model });
+        let of_build = OfBuild {
+            build,
+            live,
+            away: AtomicBool::new(false),
+            model,
+        };
+        let settings = settings(&log, of_build);
         (node, runner::spawn(settings, share, CancellationToken::new()).0)
     });
     reaches(&model, &log, SOON).await;
@@ -159,7 +172,7 @@ pub(crate) async fn two_builds() {
         let (now, before) = (turn % 2, (turn + 1) % 2);
         live.store(now, Ordering::Relaxed);
         writer.event(0, 1, 5).await;
-        reaches(&model, &log, SOON).await;
+        reaches(&model, &log, 2 * SOON).await;
         let running = builds[now].1.wait_for(|status| *status == Status::Running);
         timeout(SOON, running).await.expect("soon").expect("it runs");
         let relieved = |status: &Status| match status {

@@ -39,13 +39,11 @@ pub(super) fn assignments(
                 ..GroupConfig::new(&config.kafka.brokers, name)
             };
             let joined = eventsourcing_kafka::join(&group, topics)?;
-            let stop = process.supervisor.stop_of(stage);
-            process.supervisor.spawn(stage, work, async move {
-                tokio::select! {
-                    () = stop.cancelled() => Ok(()),
-                    refusal = joined.refusal.comes() => Err(refusal.into()),
-                }
-            });
+            // So the process does not end before the group knows: the others would wait for its session's time-out.
+            let leaving = joined.membership.ends();
+            process
+                .supervisor
+                .spawn(stage, work, async move { Ok(leaving.await?) });
             let assigned = joined.assignments.into_iter();
             Ok(assigned.map(|of| Box::new(of) as Box<dyn Assignment>).collect())
         }
