@@ -74,9 +74,9 @@ pub struct Joined {
 pub struct Membership(oneshot::Receiver<LogError>);
 
 impl Membership {
-    /// Waits until the group is left, which begins when the last assignment is dropped: a process that ends before has not told the others,
-    /// and they wait for its time-out. An error when the group refuses the member for good, for a reason that only people
-    /// can mend.
+    /// Waits until the group is left, which begins when the last assignment is dropped: a process that ends before that
+    /// has not told the others, and they wait for its time-out. An error when the group refuses the member for good, for
+    /// a reason that only people can mend.
     pub async fn ends(self) -> Result<(), LogError> {
         // The member's thread drops its end last.
         self.0.await.map_or(Ok(()), Err)

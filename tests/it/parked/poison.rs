@@ -35,13 +35,15 @@ impl Projecting {
         Self { child, words }
     }
 
-    /// Where it serves its probes.
+    /// Where it serves its probes, once it is ready.
     pub(super) async fn base(&self) -> String {
-        testkit::eventually("it listens", PATIENCE, async || {
+        testkit::eventually("it is ready", PATIENCE, async || {
             let said = self.said();
             let line = said.lines().find(|line| line.contains("listening"))?;
             let address = line.split("address=").nth(1)?.split_whitespace().next()?;
-            Some(format!("http://{address}"))
+            let base = format!("http://{address}");
+            let answer = reqwest::get(format!("{base}/readyz")).await.ok()?;
+            (answer.status() == 200).then_some(base)
         })
         .await
     }

@@ -183,10 +183,9 @@ async fn who_looks_during_a_switch_sees_what_was_switched_to() {
     shop.rebuild().await.expect("switches");
     stop.cancel();
     let mut switch = shop.pool.begin().await.expect("begins");
-    for (from, to) in [("active", "retired"), ("retired", "active")] {
-        let version = if from == "active" { 2 } else { 1 };
+    for (version, status) in [(2, "retired"), (1, "active")] {
         sqlx::query("UPDATE daybook.projections SET status = $1 WHERE version = $2")
-            .bind(to)
+            .bind(status)
             .bind(version)
             .execute(&mut *switch)
             .await
